@@ -1,0 +1,1 @@
+"""The numerical reference: what is true, in float64 NumPy."""
