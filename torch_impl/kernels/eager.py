@@ -100,8 +100,11 @@ def _evaluate(
     ends = soft & ~(h * room * room >= _END_DISTANCE[dtype]) & ~torch.isnan(c)
     where = torch.nonzero(ends.reshape(-1)).squeeze(1)
     if where.numel():
-        local = [x.expand(c.shape).reshape(-1)[where].double() for x in (z, q, alpha)]
-        for out, near_end in zip(result, _ends(*local, max_level, with_partials), strict=True):
+        z_end, q_end, alpha_end = (
+            x.expand(c.shape).reshape(-1)[where].double() for x in (z, q, alpha)
+        )
+        near_ends = _ends(z_end, q_end, alpha_end, max_level, with_partials)
+        for out, near_end in zip(result, near_ends, strict=True):
             out.view(-1)[where] = near_end.to(dtype)
     return result
 
