@@ -96,7 +96,7 @@ def soft_quantize_partials(
     width = check_window(window, level)
     z_, q_, alpha_ = check_quantizer_inputs(z, q, alpha)
     out = np.empty((4, z_.size))
-    _elements(z_.ravel(), q_.ravel(), alpha_.ravel(), level, width or 0, out)
+    _elements(z_.flatten(), q_.flatten(), alpha_.flatten(), level, width or 0, out)
     return Partials(*(o.reshape(z_.shape) for o in out))
 
 

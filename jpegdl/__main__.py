@@ -1,0 +1,5 @@
+"""``python -m jpegdl``: the same commands without an installed script."""
+
+from jpegdl.cli import app
+
+app()

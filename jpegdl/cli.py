@@ -1,0 +1,19 @@
+"""The command line: gathers the commands of each room and holds no logic of its own."""
+
+from __future__ import annotations
+
+import typer
+
+import oracles.cli
+import trainer.cli
+
+app = typer.Typer(
+    name="jpegdl",
+    help="Numerical reference, test oracles and fast kernels for trainable JPEG.",
+    no_args_is_help=True,
+    pretty_exceptions_show_locals=False,
+)
+for command in (trainer.cli.quickstart, trainer.cli.train, oracles.cli.verify):
+    app.command()(command)
+
+__all__ = ["app"]
