@@ -52,6 +52,8 @@ def _element(
     h = min((alpha * q) * q, _HUGE)
     g = 2 * h * t if h > _TINY else 2 * (alpha * q) * distance
     g = min(max(g, -1e308), 1e308)
+    step, exponent_of_q = math.frexp(q)
+    d = min(max(math.ldexp(distance, -exponent_of_q), -_HUGE), _HUGE)
 
     first, last = -float(max_level), float(max_level)
     if window:
@@ -60,9 +62,9 @@ def _element(
     s0, s1, s2, s3 = 1.0, 0.0, 0.0, 0.0  # moments about the nearest level
     for direction in (-1.0, 1.0):
         count = int(last - r) if direction > 0 else int(r - first)
-        for step in range(1, count + 1):
-            k = direction * step
-            exponent = k * (g - h * k)
+        for away in range(1, count + 1):
+            k = direction * away
+            exponent = h * (k * (2 * d - k * step) / step) if h > _TINY else k * g
             if exponent < _UNDERFLOW:
                 break
             weight = math.exp(exponent)

@@ -66,6 +66,8 @@ class _Local(NamedTuple):
     offset: Array  # t = (z - r q) / q
     hardness: Array  # h = alpha q^2
     slope: Array  # g = 2 alpha q (z - r q)
+    step: Array  # q times a power of two, in [1/2, 1)
+    distance: Array  # z - r q times the same power of two
 
 
 def max_level_from_bits(bits: int) -> int:
@@ -127,7 +129,9 @@ def _localize(z: Array, q: Array, alpha: Array, max_level: int) -> _Local:
         slope = np.where(hardness > _TINY, 2 * hardness * offset, 2 * (alpha * q) * distance)
         slope = np.clip(slope, -1e308, 1e308)
         slope = np.where(np.isinf(z), np.copysign(1e308, z), slope)
-    return _Local(nearest, offset, hardness, slope)
+        step, exponent = np.frexp(q)
+        scaled = np.clip(np.ldexp(distance, -exponent), -_HUGE, _HUGE)
+    return _Local(nearest, offset, hardness, slope, step, scaled)
 
 
 def _offsets(nearest: Array, max_level: int, window: int | None) -> Array:
@@ -143,8 +147,12 @@ def _offsets(nearest: Array, max_level: int, window: int | None) -> Array:
 
 
 def _probabilities(local: _Local, k: Array) -> Array:
+    hardness, slope, step, distance = (
+        a[..., None] for a in (local.hardness, local.slope, local.step, local.distance)
+    )
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-        exponent = k * (local.slope[..., None] - local.hardness[..., None] * k)
+        near = hardness * (k * (2 * distance - k * step) / step)
+        exponent = np.where(hardness > _TINY, near, k * slope)
         weight = np.exp(np.where(k == 0, 0.0, exponent))
         weight = np.where(np.isnan(local.slope)[..., None], np.nan, weight)
     total: Array = weight.sum(axis=-1, keepdims=True)
