@@ -1,0 +1,249 @@
+"""The judge of soft quantizers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from oracles import identities
+from oracles.contract import ContractError, QuantizerFunction
+from oracles.differences import check_differences
+from oracles.regimes import Cases, make_cases
+from oracles.report import Report
+from oracles.subject import Array, Findings, Subject
+from oracles.tolerance import ambiguous_windows, windowed
+from reference.compiled import soft_quantize_partials
+
+__all__ = ["BUDGETS", "verify_soft_quantizer"]
+
+#: Elements per regime, by budget, for each level count.
+BUDGETS: dict[str, dict[int, int]] = {
+    "quick": {1: 5, 3: 5, 127: 11, 1023: 3},
+    "full": {1: 60, 3: 60, 127: 220, 1023: 40},
+}
+
+
+def verify_soft_quantizer(
+    fn: QuantizerFunction,
+    *,
+    window: int | None = None,
+    dtype: Any = "float32",
+    seed: int = 0,
+    budget: str = "quick",
+) -> Report:
+    """Judge an implementation of the soft quantizer and its partials.
+
+    Parameters
+    ----------
+    fn : callable
+        ``fn(z, q, alpha, max_level) -> (value, dz, dq, dalpha)``, elementwise: three NumPy arrays
+        of shape (n,) and of ``dtype`` in, four floating arrays of that shape out. ``max_level``
+        is an int. q and alpha are positive; all inputs are finite.
+    window : int, optional
+        The support that ``fn`` claims: an odd number >= 3 of levels about the nearest one (the
+        masked CPMF), or None for all 2L+1 levels.
+    dtype : {"float32", "float64"}
+        Dtype of the inputs, and unit of the tolerances.
+    seed : int
+        Of the inputs, >= 0.
+    budget : {"quick", "full"}
+        How many inputs: some 360, or some 5,700.
+
+    Returns
+    -------
+    Report
+        ``passed``, and every check with the place and size of its worst error. A function that
+        raises, changes its inputs or returns something unfitting gets a failed report.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument of this function itself is out of range.
+
+    Examples
+    --------
+    >>> import reference
+    >>> def fn(z, q, alpha, max_level):
+    ...     return tuple(
+    ...         part.astype(z.dtype)
+    ...         for part in reference.soft_quantize_partials(z, q, alpha, max_level=max_level)
+    ...     )
+    >>> verify_soft_quantizer(fn).passed
+    True
+
+    References
+    ----------
+    JPEG-DL, eq. (5)-(7) and (10); appendix A.12 for the masked CPMF.
+    """
+    kind = _check_arguments(fn, window, dtype, seed, budget)
+    out = Findings()
+    try:
+        for max_level, per_regime in _level_counts(window, budget).items():
+            subject = Subject(fn, window, kind, max_level)
+            # A stream of its own per level count: adding one changes no other.
+            rng = np.random.default_rng([seed, max_level])
+            cases = make_cases(max_level, per_regime=per_regime, dtype=kind, rng=rng)
+            # Wrong outputs may be infinite or NaN; that is counted, not warned of.
+            with np.errstate(all="ignore"):
+                _judge(subject, cases, out, rng)
+    except ContractError as error:
+        out.called(broken=str(error))
+    support = "all levels" if window is None else f"window {window}"
+    title = f"soft quantizer, {support}, {kind}, seed {seed}, budget {budget}"
+    return Report(title, out.checks)
+
+
+def _check_arguments(fn: Any, window: Any, dtype: Any, seed: Any, budget: Any) -> np.dtype[Any]:
+    if not callable(fn):
+        raise TypeError(
+            f"fn must be callable as fn(z, q, alpha, max_level), got {type(fn).__name__}"
+        )
+    if window is not None:
+        if isinstance(window, bool) or not isinstance(window, int | np.integer):
+            raise TypeError(f"window must be None or an int, got {window!r}")
+        if window < 3 or window % 2 == 0:
+            raise ValueError(f"window must be None or an odd number >= 3, got {window}")
+    try:
+        # NumPy takes None for float64.
+        name = "" if dtype is None else np.dtype(dtype).name
+    except TypeError:
+        name = ""
+    if name not in ("float32", "float64"):
+        raise ValueError(f"dtype must be 'float32' or 'float64', got {dtype!r}")
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer):
+        raise TypeError(f"seed must be an int, got {seed!r}")
+    if seed < 0:
+        raise ValueError(f"seed must be >= 0, got {seed}")
+    if budget not in BUDGETS:
+        raise ValueError(f"budget must be one of {', '.join(BUDGETS)}, got {budget!r}")
+    return np.dtype(name)
+
+
+def _level_counts(window: int | None, budget: str) -> dict[int, int]:
+    """Level counts to try: those that hold the window, and the one that it just fills."""
+    counts = BUDGETS[budget]
+    if window is None:
+        return counts
+    fill = int(window) // 2
+    return {fill: counts[1]} | {level: n for level, n in counts.items() if level > fill}
+
+
+def _judge(subject: Subject, cases: Cases, out: Findings, rng: np.random.Generator) -> None:
+    inputs, regimes = cases.inputs, cases.regimes
+    got = subject(inputs)
+    out.called()
+    _check_finite(subject, cases, got, out)
+    _check_reference(subject, cases, got, out)
+    _check_repeatable(subject, cases, got, out)
+    _check_neighbours(subject, cases, got, out, rng)
+    identities.oddness(subject, inputs, regimes, got, out)
+    identities.scale(subject, inputs, regimes, got, out)
+    identities.euler(subject, inputs, regimes, got, out)
+    identities.bounds(subject, inputs, regimes, got, out)
+    identities.monotone(subject, inputs, regimes, got, out, rng)
+    count = 2 * int(np.sum(regimes == regimes[0])) + 15
+    identities.shift(subject, out, rng, count=count)
+    identities.limits(subject, out, rng, count=count)
+    check_differences(subject, inputs, regimes, out)
+
+
+def _check_finite(subject: Subject, cases: Cases, got: Array, out: Findings) -> None:
+    """Finite inputs give finite outputs, saturated or not."""
+    bad = np.where(np.isfinite(got), 0.0, np.nan)
+    zero = np.zeros_like(got)
+    out.compare_all(
+        "finite",
+        cases.regimes,
+        subject,
+        cases.inputs,
+        got=np.where(np.isfinite(got), zero, got),
+        expected=zero,
+        tolerance=1 + bad,
+    )
+
+
+def _check_reference(subject: Subject, cases: Cases, got: Array, out: Findings) -> None:
+    """Difference to the reference; where rounding may pick either window, to the nearer one."""
+    inputs = cases.inputs
+    expected = np.array(
+        soft_quantize_partials(*inputs, max_level=subject.max_level, window=subject.window)
+    )
+    tolerance = subject.tolerance(inputs)
+    if subject.window is not None:
+        either, _, other = ambiguous_windows(
+            inputs.z,
+            inputs.q,
+            max_level=subject.max_level,
+            window=subject.window,
+            dtype=subject.dtype,
+        )
+        z, q, alpha = inputs.take(either)
+        expected_other, tolerance_other = windowed(
+            z,
+            q,
+            alpha,
+            other[either],
+            max_level=subject.max_level,
+            window=subject.window,
+            dtype=subject.dtype,
+        )
+        here = got[:, either]
+        with np.errstate(all="ignore"):
+            # All four outputs have to come from the same window.
+            first = (np.abs(here - expected[:, either]) / tolerance[:, either]).max(axis=0)
+            second = (np.abs(here - expected_other) / tolerance_other).max(axis=0)
+        nearer = np.flatnonzero(either)[second < first]
+        expected[:, nearer] = expected_other[:, second < first]
+        tolerance[:, nearer] = tolerance_other[:, second < first]
+    out.compare_all(
+        "reference",
+        cases.regimes,
+        subject,
+        inputs,
+        got=got,
+        expected=expected,
+        tolerance=tolerance,
+    )
+
+
+def _check_repeatable(subject: Subject, cases: Cases, got: Array, out: Findings) -> None:
+    """The same call again gives the same bits."""
+    again = subject(cases.inputs)
+    same = (again == got) | (np.isnan(again) & np.isnan(got))
+    out.compare_all(
+        "determinism",
+        cases.regimes,
+        subject,
+        cases.inputs,
+        got=np.where(same, 0.0, again),
+        expected=np.where(same, 0.0, got),
+        tolerance=np.full(got.shape, np.finfo(np.float64).tiny),
+    )
+
+
+def _check_neighbours(
+    subject: Subject, cases: Cases, got: Array, out: Findings, rng: np.random.Generator
+) -> None:
+    """Neighbours in the batch do not matter: another order, a part of it, one element alone.
+
+    Not bit by bit: the tail of a vector loop may round differently from its body.
+    """
+    size = cases.inputs.z.size
+    sure = ~subject.ambiguous(cases.inputs)
+    tolerance = 2 * subject.tolerance(cases.inputs)
+    part = rng.permutation(size)[: max(size // 3, 1)]
+    for index in (rng.permutation(size), part, np.arange(1), np.arange(size)[::-1]):
+        result = subject(cases.inputs.take(index))
+        keep = sure[index]
+        if keep.any():
+            chosen = index[keep]
+            out.compare_all(
+                "neighbours",
+                cases.regimes[chosen],
+                subject,
+                cases.inputs.take(chosen),
+                got=result[:, keep],
+                expected=got[:, chosen],
+                tolerance=tolerance[:, chosen],
+            )

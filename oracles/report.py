@@ -1,0 +1,213 @@
+"""The verdict: what was checked, how far it was off, and where."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+__all__ = ["Check", "Location", "Report"]
+
+
+@dataclass(frozen=True)
+class Location:
+    """The worst element of a check, exact enough to replay it.
+
+    Parameters
+    ----------
+    index : int
+        Position among the elements of the check; for the evidence ``reference``, ``finite`` and
+        ``determinism`` that is the position in the call.
+    max_level : int
+        L of that call.
+    z, q, alpha : float
+        The inputs of the element.
+    got, expected : float
+        What came out and what should have.
+    tolerance : float
+        Largest accepted difference between the two.
+    """
+
+    index: int
+    max_level: int
+    z: float
+    q: float
+    alpha: float
+    got: float
+    expected: float
+    tolerance: float
+
+    def __str__(self) -> str:
+        """One line; inputs as exact hex floats."""
+        return (
+            f"element {self.index} at max_level={self.max_level}: "
+            f"z={self.z.hex()} q={self.q.hex()} alpha={self.alpha.hex()} "
+            f"(z/q={self.z / self.q:.9g}, h={self.alpha * self.q * self.q:.6g}): "
+            f"got {self.got!r}, expected {self.expected!r}, "
+            f"difference {abs(self.got - self.expected):.3g}, tolerance {self.tolerance:.3g}"
+        )
+
+
+@dataclass(frozen=True)
+class Check:
+    """One kind of evidence on one output in one regime of inputs.
+
+    Parameters
+    ----------
+    evidence : str
+        Kind of evidence, such as ``"reference"`` or ``"euler"``.
+    regime : str
+        Named regime of the inputs.
+    output : str
+        ``"value"``, ``"dz"``, ``"dq"``, ``"dalpha"``, or ``"call"`` for what concerns the call.
+    worst : float
+        Largest error in units of the tolerance; 1 is the limit, infinite for NaN.
+    count, failed : int
+        How many elements were looked at, and how many were beyond the limit.
+    where : Location or None
+        The worst element.
+    message : str
+        For findings that are no number: what the function did wrong.
+    """
+
+    evidence: str
+    regime: str
+    output: str
+    worst: float
+    count: int
+    failed: int
+    where: Location | None = None
+    message: str = ""
+
+    @property
+    def passed(self) -> bool:
+        """True when no element was beyond the limit."""
+        return self.failed == 0
+
+    def __str__(self) -> str:
+        """One line: verdict, evidence, size and, if it failed, the place."""
+        head = (
+            f"{'ok  ' if self.passed else 'FAIL'} {self.evidence:<20} {self.regime:<12} "
+            f"{self.output:<7} {self.worst:>10.3g} x tolerance  {self.failed}/{self.count} beyond"
+        )
+        if self.passed:
+            return head
+        detail = "; ".join(text for text in (self.message, str(self.where or "")) if text)
+        return f"{head}\n       {detail}"
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything that was found out about one implementation.
+
+    Parameters
+    ----------
+    title : str
+        What was judged: window, dtype, seed, budget.
+    checks : tuple of Check
+        One entry per evidence, regime and output.
+    """
+
+    title: str
+    checks: tuple[Check, ...]
+
+    @property
+    def passed(self) -> bool:
+        """True when checks were made and every one of them passed."""
+        return bool(self.checks) and not self.failures
+
+    @property
+    def failures(self) -> tuple[Check, ...]:
+        """The checks that failed."""
+        return tuple(check for check in self.checks if not check.passed)
+
+    @property
+    def worst(self) -> float:
+        """Largest error of all, in units of the tolerance."""
+        return max((check.worst for check in self.checks), default=0.0)
+
+    def evidence(self, *, failed: bool = False) -> tuple[str, ...]:
+        """Kinds of evidence in this report, in order of appearance.
+
+        Parameters
+        ----------
+        failed : bool
+            Only those with a failed check: the kinds that reject the implementation.
+
+        Returns
+        -------
+        tuple of str
+        """
+        return tuple(dict.fromkeys(c.evidence for c in self.checks if not (failed and c.passed)))
+
+    def raise_if_failed(self) -> None:
+        """Raise when the implementation was rejected.
+
+        Raises
+        ------
+        AssertionError
+            Names every kind of evidence that failed, with the place and size of its worst error.
+        """
+        if self.passed:
+            return
+        raise AssertionError("\n".join([self._headline(), *self._worst_failures()]))
+
+    def print(self) -> None:
+        """Print the report as a coloured table, one row per evidence and output."""
+        from rich.console import Console
+        from rich.table import Table
+
+        table = Table(title=self._headline(), title_justify="left")
+        for name in ("evidence", "output", "regimes", "points"):
+            table.add_column(name)
+        table.add_column("worst / tolerance", justify="right")
+        table.add_column("worst in")
+        table.add_column("verdict")
+        for row in self._summary():
+            verdict = "[green]ok[/green]" if row[-1] == "ok" else "[bold red]FAIL[/bold red]"
+            table.add_row(*row[:-1], verdict)
+        console = Console()
+        console.print(table)
+        for line in self._worst_failures():
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    def __str__(self) -> str:
+        """The same table as plain text."""
+        header = ("evidence", "output", "regimes", "points", "worst/tol", "worst in", "verdict")
+        rows = [header, *self._summary()]
+        widths = [max(len(row[i]) for row in rows) for i in range(len(header))]
+        lines = [
+            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+            for row in rows
+        ]
+        return "\n".join([self._headline(), *lines, *self._worst_failures()])
+
+    def _headline(self) -> str:
+        verdict = "PASSED" if self.passed else "FAILED"
+        found = f"{len(self.checks)} checks, {len(self.failures)} failed"
+        return f"{verdict}: {self.title} ({found}, worst {self.worst:.3g} x tolerance)"
+
+    def _summary(self) -> Iterator[tuple[str, ...]]:
+        groups: dict[tuple[str, str], list[Check]] = {}
+        for check in self.checks:
+            groups.setdefault((check.evidence, check.output), []).append(check)
+        for (evidence, output), members in groups.items():
+            worst = max(members, key=lambda check: (not check.passed, check.worst))
+            yield (
+                evidence,
+                output,
+                str(len(members)),
+                str(sum(check.count for check in members)),
+                f"{worst.worst:.3g}",
+                worst.regime,
+                "ok" if all(check.passed for check in members) else "FAIL",
+            )
+
+    def _worst_failures(self) -> Iterator[str]:
+        """One failure per evidence and output: the largest."""
+        groups: dict[tuple[str, str], Check] = {}
+        for check in self.failures:
+            key = (check.evidence, check.output)
+            if key not in groups or check.worst > groups[key].worst:
+                groups[key] = check
+        for check in groups.values():
+            yield str(check)

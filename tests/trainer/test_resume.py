@@ -1,0 +1,307 @@
+"""An interrupted run ends at the bits of an uninterrupted one, wherever it was cut."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from trainer import (
+    CheckpointError,
+    DataError,
+    RunFolderError,
+    TrainConfig,
+    TrainResult,
+    loop,
+    run_folder,
+    train,
+)
+from trainer.checkpoint import CHECKPOINT_FILE, Checkpoint, load_checkpoint, save_checkpoint
+from trainer.data import ImageData
+from trainer.networks import ImageClassifier, build_model
+
+ROOT = Path(__file__).parents[2]
+
+
+def _without_times(result: TrainResult) -> list[dict[str, Any]]:
+    return [dataclasses.asdict(m) | {"seconds": None} for m in result.history]
+
+
+def _csv_without_times(folder: Path) -> list[list[str]]:
+    return [line.split(",")[:-1] for line in (folder / "metrics.csv").read_text().splitlines()]
+
+
+def assert_same_end(one: Path, other: Path) -> None:
+    """All tensors (model and optimizers) equal in every bit, all metrics but the times."""
+    first, second = (load_checkpoint(folder / CHECKPOINT_FILE) for folder in (one, other))
+    assert first.tensors.keys() == second.tensors.keys()
+    for name, tensor in first.tensors.items():
+        assert torch.equal(tensor, second.tensors[name]), name
+    assert _csv_without_times(one) == _csv_without_times(other)
+
+
+@pytest.fixture
+def whole(config: TrainConfig, data: ImageData, tmp_path: Path) -> Path:
+    """Folder of an uninterrupted run of ``config``."""
+    train(config, tmp_path / "whole", data=data)
+    return tmp_path / "whole"
+
+
+@pytest.mark.parametrize("options", [{}, {"method": "baseline"}, {"hbar": 0.7, "window": 5}])
+@pytest.mark.parametrize("cuts", [[4], [1, 5, 3], [9]], ids=str)
+def test_a_run_cut_at_any_step_ends_at_the_same_bits(
+    options: dict[str, Any],
+    cuts: list[int],
+    config: TrainConfig,
+    data: ImageData,
+    tmp_path: Path,
+    interrupt_at: Callable[[int], Any],
+    interruption: type[BaseException],
+) -> None:
+    config = dataclasses.replace(config, **options)
+    expected = train(config, tmp_path / "whole", data=data)
+    for step in cuts:
+        torch.manual_seed(step)  # whatever happened outside must not matter
+        with pytest.raises(interruption):
+            train(config, tmp_path / "cut", data=data, listener=interrupt_at(step))
+    result = train(config, tmp_path / "cut", data=data)
+    assert result.finished
+    assert _without_times(result) == _without_times(expected)
+    assert [m.epoch for m in result.history] == [1, 2, 3]
+    assert_same_end(tmp_path / "whole", tmp_path / "cut")
+
+
+def test_a_network_that_draws_random_numbers_resumes_too(
+    config: TrainConfig,
+    data: ImageData,
+    tmp_path: Path,
+    interrupt_at: Callable[[int], Any],
+    interruption: type[BaseException],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def build(*args: Any, **kwargs: Any) -> ImageClassifier:
+        model = build_model(*args, **kwargs)
+        model.network = torch.nn.Sequential(model.network, torch.nn.Dropout(0.5))
+        return model
+
+    monkeypatch.setattr(loop, "build_model", build)
+    train(config, tmp_path / "whole", data=data)
+    with pytest.raises(interruption):
+        train(config, tmp_path / "cut", data=data, listener=interrupt_at(5))
+    train(config, tmp_path / "cut", data=data)
+    assert_same_end(tmp_path / "whole", tmp_path / "cut")
+
+
+@pytest.mark.parametrize("write", range(1, 9))
+def test_a_run_cut_between_or_inside_writes_ends_at_the_same_bits(
+    write: int,
+    config: TrainConfig,
+    data: ImageData,
+    tmp_path: Path,
+    whole: Path,
+    interruption: type[BaseException],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    replace, calls = os.replace, iter(range(1, 100))
+
+    def cut(source: Path, target: Path) -> None:
+        # Odd: the new file is written, not yet in place. Even: it has just been put there.
+        number = next(calls)
+        if 2 * number - 1 == write:
+            raise interruption
+        replace(source, target)
+        if 2 * number == write:
+            raise interruption
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run_folder.os, "replace", cut)
+        with pytest.raises(interruption):
+            train(config, tmp_path / "cut", data=data)
+    train(config, tmp_path / "cut", data=data)
+    assert_same_end(whole, tmp_path / "cut")
+    assert sorted(entry.name for entry in (tmp_path / "cut").iterdir()) == [
+        "checkpoint.safetensors",
+        "config.json",
+        "metrics.csv",
+    ]
+
+
+SCRIPT = """
+import sys
+sys.path.insert(0, sys.argv.pop(1))
+import typer, trainer.cli
+app = typer.Typer(pretty_exceptions_enable=False)
+app.command()(trainer.cli.train)
+app()
+"""
+
+
+KILLED = {"epochs": 30, "batch_size": 8, "width": 2}
+
+
+@pytest.fixture(scope="module")
+def never_killed(
+    image_folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[TrainConfig, Path]:
+    """Configuration and folder of an uninterrupted run on an image folder."""
+    config = TrainConfig(**KILLED, data=str(image_folder))
+    folder = tmp_path_factory.mktemp("never_killed")
+    train(config, folder)
+    return config, folder
+
+
+@pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_a_killed_process_resumes_to_the_same_bits(
+    kill: signal.Signals, never_killed: tuple[TrainConfig, Path], tmp_path: Path
+) -> None:
+    config, whole = never_killed
+    arguments = [f"--{name.replace('_', '-')}={value}" for name, value in KILLED.items()]
+    command = [sys.executable, "-c", SCRIPT, str(ROOT), f"--run-dir={tmp_path}"]
+    command += [*arguments, f"--data={config.data}"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    deadline = time.monotonic() + 100
+    while not (tmp_path / CHECKPOINT_FILE).exists():
+        assert time.monotonic() < deadline, "no checkpoint appeared"
+        assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.005)
+    time.sleep(random.Random(int(kill)).uniform(0.0, 0.1))
+    process.send_signal(kill)
+    _, errors = process.communicate(timeout=100)
+    if kill == signal.SIGKILL:
+        assert process.returncode == -signal.SIGKILL
+    else:
+        assert process.returncode == 130
+        assert b"Interrupted. The same command resumes" in errors
+        assert b"Traceback" not in errors
+    done = load_checkpoint(tmp_path / CHECKPOINT_FILE).progress["history"]
+    assert 0 < len(done) < config.epochs, "the signal was meant to come in the middle"
+
+    train(config, tmp_path)
+    assert_same_end(whole, tmp_path)
+
+
+def test_a_finished_run_is_only_read(
+    whole: Path, config: TrainConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = (whole / CHECKPOINT_FILE).read_bytes()
+
+    def no_work(*_: object) -> None:
+        raise AssertionError("a finished run went on")
+
+    monkeypatch.setattr(loop, "load_data", no_work)
+    (whole / "metrics.csv").unlink()
+    assert train(config, whole).finished
+    assert (whole / CHECKPOINT_FILE).read_bytes() == before
+    assert (whole / "metrics.csv").read_text().count("\n") == 1 + config.epochs
+
+
+def test_another_configuration_is_refused_and_its_fields_named(
+    whole: Path, config: TrainConfig, data: ImageData
+) -> None:
+    other = dataclasses.replace(config, width=4, alpha=2.0)
+    before = {path.name: path.read_bytes() for path in whole.iterdir()}
+    with pytest.raises(
+        RunFolderError,
+        match=r"another configuration: width was 2, now 4; alpha was 5\.0, now 2\.0.*--run-dir",
+    ):
+        train(other, whole, data=data)
+    assert {path.name: path.read_bytes() for path in whole.iterdir()} == before
+
+
+def test_a_damaged_configuration_is_an_error(
+    whole: Path, config: TrainConfig, data: ImageData
+) -> None:
+    (whole / "config.json").write_text("{")
+    with pytest.raises(RunFolderError, match=r"config\.json cannot be read"):
+        train(config, whole, data=data)
+
+
+def test_a_checkpoint_without_its_configuration_is_an_error(
+    whole: Path, config: TrainConfig, data: ImageData
+) -> None:
+    (whole / "config.json").unlink()
+    with pytest.raises(CheckpointError, match=r"has no config\.json beside it"):
+        train(config, whole, data=data)
+
+
+def _half_run(
+    config: TrainConfig,
+    data: ImageData,
+    folder: Path,
+    interrupt_at: Callable[[int], Any],
+    interruption: type[BaseException],
+) -> Checkpoint:
+    with pytest.raises(interruption):
+        train(config, folder, data=data, listener=interrupt_at(5))
+    return load_checkpoint(folder / CHECKPOINT_FILE)
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        ("model.jpeg.q", lambda t: t[:, :4], r"jpeg\.q is .*\(2, 4, 8\).*needs .*\(2, 8, 8\)"),
+        ("model.jpeg.q", lambda t: t.double(), r"jpeg\.q is torch\.float64"),
+        ("model.network.classifier.bias", lambda t: None, "missing or unknown: network.class"),
+        ("model.extra", lambda t: torch.zeros(1), "missing or unknown: extra"),
+        ("optimizer.q.0.exp_avg", lambda t: t[0], r"q\.0\.exp_avg is \(8, 8\)"),
+        ("optimizer.network.2.momentum_buffer", lambda t: None, "network optimizer state of 1"),
+        ("optimizer.q.5.step", lambda t: torch.ones(()), "fits no parameter"),
+    ],
+)
+def test_tensors_that_do_not_fit_are_named(
+    name: str,
+    change: Callable[[torch.Tensor | None], torch.Tensor | None],
+    message: str,
+    config: TrainConfig,
+    data: ImageData,
+    tmp_path: Path,
+    interrupt_at: Callable[[int], Any],
+    interruption: type[BaseException],
+) -> None:
+    checkpoint = _half_run(config, data, tmp_path, interrupt_at, interruption)
+    changed = change(checkpoint.tensors.pop(name, None))
+    if changed is not None:
+        checkpoint.tensors[name] = changed
+    save_checkpoint(tmp_path / CHECKPOINT_FILE, checkpoint)
+    with pytest.raises(CheckpointError, match=message):
+        train(config, tmp_path, data=data)
+
+
+def test_a_cut_off_checkpoint_stops_the_run_instead_of_restarting_it(
+    config: TrainConfig,
+    data: ImageData,
+    tmp_path: Path,
+    interrupt_at: Callable[[int], Any],
+    interruption: type[BaseException],
+) -> None:
+    _half_run(config, data, tmp_path, interrupt_at, interruption)
+    path = tmp_path / CHECKPOINT_FILE
+    path.write_bytes(path.read_bytes()[:-100])
+    damaged = path.read_bytes()
+    with pytest.raises(CheckpointError, match=r"is damaged .*remove the folder"):
+        train(config, tmp_path, data=data)
+    assert path.read_bytes() == damaged
+
+
+def test_other_images_on_resume_are_an_error(
+    config: TrainConfig,
+    data: ImageData,
+    tmp_path: Path,
+    interrupt_at: Callable[[int], Any],
+    interruption: type[BaseException],
+) -> None:
+    _half_run(config, data, tmp_path, interrupt_at, interruption)
+    images = data.val_images.clone()
+    images[0, 0, 0, 0] ^= 1
+    with pytest.raises(DataError, match=r"not those that .* was begun with"):
+        train(config, tmp_path, data=dataclasses.replace(data, val_images=images))

@@ -1,0 +1,98 @@
+"""What a run tells its user while it runs."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Protocol, Self
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from trainer.metrics import EpochMetrics
+
+
+class Listener(Protocol):
+    """Receives the events of the training loop."""
+
+    def on_message(self, text: str) -> None:
+        """One line of news."""
+
+    def on_step(self, run: str, epoch: int, accuracy: float) -> None:
+        """A step of epoch ``epoch`` (from 1) is done; training accuracy so far, 0 to 1."""
+
+    def on_epoch(self, run: str, epochs: int, metrics: EpochMetrics) -> None:
+        """An epoch of ``epochs`` is done and its checkpoint written."""
+
+
+class Silent:
+    """A listener that says nothing."""
+
+    def on_message(self, text: str) -> None:
+        """Ignore."""
+
+    def on_step(self, run: str, epoch: int, accuracy: float) -> None:
+        """Ignore."""
+
+    def on_epoch(self, run: str, epochs: int, metrics: EpochMetrics) -> None:
+        """Ignore."""
+
+
+class ConsoleListener:
+    """A progress bar on a terminal; one plain line per epoch anywhere else.
+
+    Parameters
+    ----------
+    console
+        Where to write.
+    steps
+        Steps still to be done, over all runs that will report here.
+    """
+
+    def __init__(self, console: Console, steps: int) -> None:
+        self._console = console
+        self._live = console.is_terminal
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.percentage:3.0f} %"),
+            TextColumn("accuracy {task.fields[accuracy]}"),
+            TimeRemainingColumn(compact=True),
+            TextColumn("left"),
+            console=console,
+            disable=not self._live,
+        )
+        self._task = self._bar.add_task("starting", total=steps, accuracy="-")
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._bar.stop()
+
+    def on_message(self, text: str) -> None:
+        """Print the line."""
+        self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+    def on_step(self, run: str, epoch: int, accuracy: float) -> None:
+        """Move the bar."""
+        self._bar.update(
+            self._task,
+            advance=1,
+            description=f"{run}, epoch {epoch}",
+            accuracy=f"{100 * accuracy:.1f} %",
+        )
+
+    def on_epoch(self, run: str, epochs: int, metrics: EpochMetrics) -> None:
+        """Print a line, unless the bar is there to see."""
+        if self._live:
+            return
+        self.on_message(
+            f"{run}: epoch {metrics.epoch}/{epochs}, train loss {metrics.train_loss:.3f}, "
+            f"val accuracy {100 * metrics.val_accuracy:.2f} %, {metrics.seconds:.1f} s"
+        )
