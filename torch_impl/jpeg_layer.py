@@ -231,7 +231,8 @@ class JPEGLayer(nn.Module):
         if in_place:
             # A copy: the next forward pass may change the table before this one's backward.
             return table.clone()
-        return table + (inside - table).detach()
+        # inside + 0, exactly; the zero carries the gradient.
+        return inside + (table - table.detach())
 
     def _encode_decode(self, image: Tensor, q: Tensor, alpha: Tensor) -> Tensor:
         height, width = image.shape[-2:]

@@ -88,7 +88,8 @@ def _evaluate(
     lattice = _lattice(
         z, q, r, t, g, h, range(-reach, reach + 1), max_level, with_partials=with_partials
     )
-    soft = torch.broadcast_to(h < CROSSOVER, c.shape)
+    c, h = torch.broadcast_tensors(c, h)
+    soft = h < CROSSOVER
     if not bool(soft.any()):
         return lattice
     theta = _theta(z, q, c, t, h, with_partials=with_partials)
