@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+import jpegdl.benchmark
 import oracles.cli
 import trainer.cli
 
@@ -13,7 +14,13 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,
 )
-for command in (trainer.cli.quickstart, trainer.cli.train, oracles.cli.verify):
+COMMANDS = (
+    trainer.cli.quickstart,
+    trainer.cli.train,
+    oracles.cli.verify,
+    jpegdl.benchmark.benchmark,
+)
+for command in COMMANDS:
     app.command()(command)
 
 __all__ = ["app"]
