@@ -9,8 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from reference.standard import BLOCK_SIZE, LEVEL_SHIFT, SUBSAMPLINGS
-from torch_impl import transforms
+from reference.standard import BLOCK_SIZE, SUBSAMPLINGS
 from torch_impl._validation import (
     FLOAT_DTYPES,
     as_int,
@@ -18,7 +17,8 @@ from torch_impl._validation import (
     check_positive_number,
     check_support,
 )
-from torch_impl.soft_quantize import soft_quantize
+from torch_impl.encode_decode import encode_decode
+from torch_impl.masking import CERTAINLY_CLOSE, warn_if_far
 
 Q_MIN, Q_MAX = 1e-5, 255.0
 """Range that training keeps q in."""
@@ -52,7 +52,8 @@ class JPEGLayer(nn.Module):
     max_level : int
         L, the largest level index; 127 is b = 8 bits, 1023 is b = 11.
     window : int, optional
-        Levels of the masked CPMF (the paper: 5). None: the full space.
+        Levels of the masked CPMF (the paper: 5). None: the full space. The two differ where
+        ``alpha q^2`` is small.
     subsampling : {"4:4:4", "4:2:2", "4:2:0"}
         Chroma subsampling: box mean down, bilinear up.
     trainable_alpha : bool
@@ -84,12 +85,18 @@ class JPEGLayer(nn.Module):
         When a training forward pass moved table entries back into their range (not under
         ``torch.compile`` and not on a GPU, where asking would wait for the device: read
         `clamp_count` there).
+    MaskedWindowWarning
+        Once, when some ``alpha q^2`` is so small that the masked CPMF of `window` levels differs
+        from the full space by more than 1e-3 q, with the distance measured at that value
+        (asked when the layer is made, and on the CPU as it trains).
 
     Notes
     -----
     A forward pass in training mode with gradients enabled first clamps q to [1e-5, 255] in
     place, as the paper's authors do. In eval mode, without gradients, and inside ``torch.func``
     transforms the parameters are left as they are and the clamped values are used.
+    A state saved right after an optimizer step may be out of range; it loads, and is clamped
+    likewise. NaN and infinity are refused.
 
     References
     ----------
@@ -158,6 +165,8 @@ class JPEGLayer(nn.Module):
         else:
             self.register_buffer("alpha", alpha_table)
         self.register_buffer("clamp_count", torch.zeros((), dtype=torch.int64), persistent=False)
+        self._told_of_masking = window is None
+        self._tell_of_masking(q_table, alpha_table, stacklevel=3)
 
     def extra_repr(self) -> str:
         """Options, for ``print(layer)``."""
@@ -185,11 +194,14 @@ class JPEGLayer(nn.Module):
         """
         _check_image(image)
         q, alpha = self.tables()
-        wide = torch.float64 in (image.dtype, q.dtype)
-        dtype = torch.float64 if wide else torch.float32
-        with torch.autocast(image.device.type, enabled=False):
-            decoded = self._encode_decode(image.to(dtype), q.to(dtype), alpha.to(dtype))
-        return decoded.to(image.dtype)
+        return encode_decode(
+            image,
+            q,
+            alpha,
+            max_level=self.max_level,
+            window=self.window,
+            factors=SUBSAMPLINGS[self.subsampling],
+        )
 
     def tables(self) -> tuple[Tensor, Tensor]:
         """Tables q and alpha as the forward pass uses them, both (rounds, 2, 8, 8).
@@ -206,8 +218,18 @@ class JPEGLayer(nn.Module):
             alpha = self._clamped("alpha", self.alpha, ALPHA_MIN, None, in_place=mutable)
         else:
             alpha = self.alpha
+        if mutable:
+            self._tell_of_masking(q, alpha, stacklevel=6)
         shape = (self.rounds, 2, BLOCK_SIZE, BLOCK_SIZE)
         return q.reshape(shape), alpha.reshape(shape)
+
+    def _tell_of_masking(self, q: Tensor, alpha: Tensor, *, stacklevel: int) -> None:
+        """Warn, once, where the masked CPMF is far from the full space."""
+        if self._told_of_masking or torch.compiler.is_compiling() or q.device.type != "cpu":
+            return
+        hardness = float((alpha * q * q).detach().min())
+        if self.window is not None and hardness < CERTAINLY_CLOSE:
+            self._told_of_masking = warn_if_far(hardness, self.window, stacklevel=stacklevel + 1)
 
     def _clamped(
         self, name: str, table: Tensor, low: float, high: float | None, *, in_place: bool
@@ -234,58 +256,21 @@ class JPEGLayer(nn.Module):
         # inside + 0, exactly; the zero carries the gradient.
         return inside + (table - table.detach())
 
-    def _encode_decode(self, image: Tensor, q: Tensor, alpha: Tensor) -> Tensor:
-        height, width = image.shape[-2:]
-        factors = SUBSAMPLINGS[self.subsampling]
-        padded = transforms.pad_to_multiple(
-            image - LEVEL_SHIFT, BLOCK_SIZE * factors[0], BLOCK_SIZE * factors[1]
-        )
-        planes = transforms.rgb_to_ycbcr(padded)
-        if factors == (1, 1):
-            components = [0, 1, 1]  # tables of Y, Cb, Cr
-            planes = self._quantize_planes(planes, q, alpha, components)
-        else:
-            luma = self._quantize_planes(planes[:, :1], q, alpha, [0])
-            chroma = transforms.downsample(planes[:, 1:], factors)
-            chroma = self._quantize_planes(chroma, q, alpha, [1, 1])
-            planes = torch.cat([luma, transforms.upsample(chroma, factors)], dim=1)
-        decoded = transforms.ycbcr_to_rgb(planes) + LEVEL_SHIFT
-        return decoded[..., :height, :width]
-
-    def _quantize_planes(
-        self, planes: Tensor, q: Tensor, alpha: Tensor, components: list[int]
-    ) -> Tensor:
-        """DCT, every round of quantization with the tables of `components`, inverse DCT."""
-        coefficients = transforms.dct(planes)  # (N, C, H/8, 8, W/8, 8)
-        for q_round, alpha_round in zip(q.unbind(0), alpha.unbind(0), strict=True):
-            coefficients = soft_quantize(
-                coefficients,
-                _per_component(q_round, components),
-                _per_component(alpha_round, components),
-                max_level=self.max_level,
-                window=self.window,
-            )
-        return transforms.inverse_dct(coefficients)
-
     def _load_from_state_dict(
         self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any
     ) -> None:
         error_messages: list[str] = args[-1]
         for name in ("q", "alpha"):
             table = state_dict.get(prefix + name)
-            if isinstance(table, Tensor) and table.is_floating_point():
-                try:
-                    check_positive(prefix + name, table)
-                except ValueError as error:
-                    error_messages.append(str(error))
-                    return
+            # Finite values out of range are what an optimizer step leaves: the next forward pass
+            # clamps them, as it would have done where they were saved.
+            if isinstance(table, Tensor) and not bool(torch.isfinite(table).all()):
+                error_messages.append(
+                    f"{prefix}{name} holds NaN or infinity: the training that saved it diverged; "
+                    "load an earlier checkpoint"
+                )
+                return
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
-
-
-def _per_component(tables: Tensor, components: list[int]) -> Tensor:
-    """(2, 8, 8) -> (C, 1, 8, 1, 8), beside coefficients of shape (N, C, H/8, 8, W/8, 8)."""
-    chosen = torch.stack([tables[i] for i in components])
-    return chosen[:, None, :, None, :]
 
 
 def _as_table(name: str, value: Any, rounds: int) -> Tensor:

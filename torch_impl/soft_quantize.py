@@ -19,7 +19,7 @@ from torch_impl._validation import (
     check_positive,
     check_support,
 )
-from torch_impl.kernels import eager
+from torch_impl.kernels import cpu_choice, cuda_choice, eager
 
 
 def soft_quantize(
@@ -61,8 +61,8 @@ def soft_quantize(
     ------
     TypeError, ValueError
         If an argument has the wrong type, shape or range; the message names it. The entries of q
-        and alpha are checked where their data is at hand (not inside ``torch.compile`` or
-        ``torch.func`` on a GPU).
+        and alpha are checked on the CPU; the CUDA kernels do not read them, since that would
+        wait for the device.
 
     References
     ----------
@@ -95,9 +95,20 @@ def _result_dtype(*tensors: Tensor) -> torch.dtype:
 
 @torch.library.custom_op("jpegdl::soft_quantize", mutates_args=())
 def _forward_op(z: Tensor, q: Tensor, alpha: Tensor, max_level: int, window: int) -> Tensor:
+    if cuda_choice.supports((z, q, alpha), max_level):
+        # Does not read the tables: that would wait for the device.
+        from torch_impl.kernels import triton_quantizer
+
+        value = triton_quantizer.soft_quantize(z, q, alpha, max_level, window)
+        return value.to(_result_dtype(z, q, alpha))
     check_positive("q", q)
     check_positive("alpha", alpha)
-    value = eager.soft_quantize(z, q, alpha, max_level, window)
+    if cpu_choice.supports((z, q, alpha), max_level):
+        from torch_impl.kernels import cpu_quantizer  # imports Numba
+
+        value = cpu_quantizer.soft_quantize(z, q, alpha, max_level, window)
+    else:
+        value = eager.soft_quantize(z, q, alpha, max_level, window)
     return value.to(_result_dtype(z, q, alpha)).contiguous()
 
 
@@ -117,6 +128,22 @@ def _backward_op(
     window: int,
     needs: Sequence[bool],
 ) -> tuple[Tensor, Tensor, Tensor]:
+    if cuda_choice.supports((grad, z, q, alpha), max_level):
+        from torch_impl.kernels import triton_quantizer
+
+        return triton_quantizer.soft_quantize_backward(grad, z, q, alpha, max_level, window, needs)
+    if cpu_choice.supports((grad, z, q, alpha), max_level):
+        from torch_impl.kernels import cpu_quantizer
+
+        dz, dq, dalpha = (
+            gradient.to(like.dtype)
+            for gradient, like in zip(
+                cpu_quantizer.soft_quantize_backward(grad, z, q, alpha, max_level, window, needs),
+                (z, q, alpha),
+                strict=True,
+            )
+        )
+        return dz, dq, dalpha
     _, *partials = eager.soft_quantize_partials(z, q, alpha, max_level, window)
     wide = grad.to(partials[0].dtype)
     # A gradient that nobody needs is an empty tensor.

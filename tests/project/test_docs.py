@@ -20,12 +20,17 @@ def test_relative_links_exist(page: Path) -> None:
     assert not missing, f"{page.name} links to {missing}"
 
 
+def _prints(code: str) -> list[str]:
+    printed: list[str] = []
+    exec(compile(code, "README.md", "exec"), {"print": lambda value: printed.append(str(value))})
+    return printed
+
+
 def test_readme_examples_run() -> None:
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     assert len(blocks) == 2
     for block in blocks:
-        printed: list[str] = []
-        exec(compile(block, "README.md", "exec"), {"print": lambda *a: printed.append(str(a[0]))})
+        printed = _prints(block)
         promised = re.findall(r"print\(.*\)\s+# (.*)", block)
         assert promised
         assert printed == promised

@@ -296,9 +296,7 @@ def test_infinities_saturate_and_nan_stays_where_it_was(window, alpha):
     assert np.isnan(probabilities[2]).all()
     assert (probabilities[0, -1], probabilities[1, 0]) == (1, 1)
     np.testing.assert_array_equal(levels[2], cpmf(0.0, 0.5, 1, max_level=7, window=window).levels)
-    np.testing.assert_array_equal(
-        hard_quantize(z, 0.5, max_level=7), [3.5, -3.5, np.nan, 0.0]
-    )
+    np.testing.assert_array_equal(hard_quantize(z, 0.5, max_level=7), [3.5, -3.5, np.nan, 0.0])
 
 
 def test_inputs_broadcast_and_elements_are_independent():
@@ -388,7 +386,7 @@ def test_max_level_must_be_a_positive_integer(function):
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_window_must_be_odd_and_fit(function):
     for bad in (4, 0, 1, -3):
-        with pytest.raises(ValueError, match="window must be None .* or an odd number"):
+        with pytest.raises(ValueError, match=r"window must be None .* or an odd number"):
             function(0.0, 1.0, 1.0, max_level=7, window=bad)
     with pytest.raises(ValueError, match="window must not exceed the 15 levels"):
         function(0.0, 1.0, 1.0, max_level=7, window=17)
