@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import math
 
-import numba
 import numpy as np
 from numpy.typing import ArrayLike
 
+from reference._jit import jit
 from reference._validation import Array, check_max_level, check_quantizer_inputs, check_window
 from reference.cpmf import _COUNTABLE, _HUGE, _TINY, Partials
 
@@ -19,7 +19,7 @@ from reference.cpmf import _COUNTABLE, _HUGE, _TINY, Partials
 _UNDERFLOW = -746.0
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@jit
 def _nearest_level(z: float, q: float, max_level: int) -> tuple[float, float]:
     """Scalar twin of :func:`reference.cpmf.nearest_level` for finite z."""
     magnitude = abs(z)
@@ -36,7 +36,7 @@ def _nearest_level(z: float, q: float, max_level: int) -> tuple[float, float]:
     return (level, distance) if z >= 0 else (-level, -distance)
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@jit
 def _element(
     z: float, q: float, alpha: float, max_level: int, window: int
 ) -> tuple[float, float, float, float]:
@@ -82,7 +82,7 @@ def _element(
     return value, dz, dq, dalpha
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@jit
 def _elements(z: Array, q: Array, alpha: Array, max_level: int, window: int, out: Array) -> None:
     for i in range(z.size):
         out[0, i], out[1, i], out[2, i], out[3, i] = _element(

@@ -13,10 +13,10 @@ from __future__ import annotations
 
 import math
 
-import numba
 import numpy as np
 from numpy.typing import ArrayLike
 
+from reference._jit import jit
 from reference._validation import Array, check_max_level, check_quantizer_inputs
 from reference.compiled import _nearest_level
 from reference.constant_cost import (
@@ -34,10 +34,8 @@ from reference.constant_cost import (
 )
 from reference.cpmf import Partials
 
-_jit = numba.njit(cache=True, nogil=True, error_model="numpy")
 
-
-@_jit
+@jit
 def _split(x: float) -> tuple[float, float]:
     """Head of 26 bits, and the rest (Dekker)."""
     scaled = 134217729.0 * x  # 2^27 + 1
@@ -45,7 +43,7 @@ def _split(x: float) -> tuple[float, float]:
     return head, x - head
 
 
-@_jit
+@jit
 def _two_product(x: float, y: float) -> tuple[float, float]:
     """Product x y, rounded, and its rounding error (Dekker)."""
     product = x * y
@@ -54,7 +52,7 @@ def _two_product(x: float, y: float) -> tuple[float, float]:
     return product, ((x1 * y1 - product) + x1 * y2 + x2 * y1) + x2 * y2
 
 
-@_jit
+@jit
 def _two_difference(x: float, y: float) -> tuple[float, float]:
     """Difference x - y, rounded, and its rounding error (Knuth)."""
     difference = x - y
@@ -62,7 +60,7 @@ def _two_difference(x: float, y: float) -> tuple[float, float]:
     return difference, (x - (difference - minus_y)) - (y + minus_y)
 
 
-@_jit
+@jit
 def _hardness(q: float, alpha: float) -> tuple[float, float, int]:
     """Return h = alpha q^2 as (mantissa + rest) 2^exponent, which cannot overflow."""
     q_mantissa, q_exponent = math.frexp(q)
@@ -72,7 +70,7 @@ def _hardness(q: float, alpha: float) -> tuple[float, float, int]:
     return mantissa, rest + alpha_mantissa * square_rest, alpha_exponent + 2 * q_exponent
 
 
-@_jit
+@jit
 def _offset(distance: float, q: float) -> tuple[float, float]:
     """Return d = distance / q as a rounded quotient and its rounding error."""
     distance_mantissa, distance_exponent = math.frexp(distance)
@@ -84,7 +82,7 @@ def _offset(distance: float, q: float) -> tuple[float, float]:
     return min(math.ldexp(quotient, shift), _FARTHEST), math.ldexp(rest, shift)
 
 
-@_jit
+@jit
 def _slope(
     h: float, h_low: float, d: float, d_low: float, alpha: float, q: float, distance: float
 ) -> tuple[float, float]:
@@ -97,7 +95,7 @@ def _slope(
     return _HUGE, 0.0
 
 
-@_jit
+@jit
 def _theta(h: float, r: float, d: float) -> tuple[float, float, float, float]:
     """Poisson's dual series, three terms; exp(-pi^2 k^2 / h) is the k^2-th power of the first."""
     rate = math.pi**2 / h
@@ -122,7 +120,7 @@ def _theta(h: float, r: float, d: float) -> tuple[float, float, float, float]:
     )
 
 
-@_jit
+@jit
 def _moments(
     centre: float, s0: float, s1: float, s2: float, s3: float
 ) -> tuple[float, float, float]:
@@ -132,7 +130,7 @@ def _moments(
     return centre + shift, var, cube - 3 * shift * square + 2 * shift * shift * shift
 
 
-@_jit
+@jit
 def _direct(
     h: float, h_low: float, g: float, g_low: float, first: float, last: float
 ) -> tuple[float, float, float]:
@@ -166,7 +164,7 @@ def _direct(
     return _moments(centre, s0, s1, s2, s3)
 
 
-@_jit
+@jit
 def _boundary(h: float, g: float, x: float, centre: float) -> tuple[float, float, float, float]:
     """Euler-Maclaurin terms at x of (x - centre)^p exp(g x - h x^2) for p = 0..3."""
     f3, f2, f1, f0 = 0.0, 0.0, 0.0, math.exp(x * (g - h * x))  # F^(j-3) .. F^(j)
@@ -188,7 +186,7 @@ def _boundary(h: float, g: float, x: float, centre: float) -> tuple[float, float
     )
 
 
-@_jit
+@jit
 def _smooth(h: float, g: float, first: float, last: float) -> tuple[float, float, float]:
     """Mean and central moments of k over first..last, from an integral and its two ends."""
     low, high = first - 0.5, last + 0.5
@@ -213,7 +211,7 @@ def _smooth(h: float, g: float, first: float, last: float) -> tuple[float, float
     return _moments(centre, s0, s1, s2, s3)
 
 
-@_jit
+@jit
 def _constant_cost_partials(
     z: float, q: float, alpha: float, max_level: int
 ) -> tuple[float, float, float, float]:
@@ -264,7 +262,7 @@ def _constant_cost_partials(
     return sign * (q * value), dz, sign * dq, sign * (dalpha * q * q * q)
 
 
-@_jit
+@jit
 def _elements(z: Array, q: Array, alpha: Array, max_level: int, out: Array) -> None:
     for i in range(z.size):
         out[0, i], out[1, i], out[2, i], out[3, i] = _constant_cost_partials(

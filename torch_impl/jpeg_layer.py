@@ -184,7 +184,7 @@ class JPEGLayer(nn.Module):
         image : Tensor
             RGB in [0, 255], floating point, shape (N, 3, H, W); any H and W >= 1. A NaN pixel
             makes its own 8x8 block NaN (with subsampling: its MCU, and one more chroma
-            sample on each side, by upsampling).
+            sample on each side, by upsampling), and so does an infinite one.
 
         Returns
         -------

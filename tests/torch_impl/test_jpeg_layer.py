@@ -373,3 +373,23 @@ def test_wrong_options(options, error, message):
 def test_wrong_images(image, error, message):
     with pytest.raises(error, match=message):
         JPEGLayer()(image)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("subsampling", ["4:4:4", "4:2:2", "4:2:0"])
+@pytest.mark.parametrize("infinite", [math.inf, -math.inf])
+def test_an_infinite_pixel_counts_as_nan(infinite, subsampling, dtype):
+    layer = JPEGLayer(4.0, subsampling=subsampling)
+    image = torch.rand(1, 3, 40, 48, generator=torch.Generator().manual_seed(0), dtype=dtype) * 255
+    results = []
+    for bad in (infinite, math.nan):
+        spoilt = image.clone()
+        spoilt[0, 1, 9, 10] = bad
+        spoilt.requires_grad_()
+        value = layer(spoilt)
+        (gradient,) = torch.autograd.grad(value.nan_to_num().sum(), spoilt)
+        results.append((value.detach(), gradient))
+    assert bool(results[0][0][0, :, 8:16, 8:16].isnan().all())
+    for got, want in zip(*results, strict=True):
+        assert torch.equal(got.isnan(), want.isnan())
+        torch.testing.assert_close(got, want, rtol=0, atol=0, equal_nan=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -198,8 +199,14 @@ def test_the_window_at_a_tie_is_the_upper_one():
 HALF = st.sampled_from([torch.float16, torch.bfloat16])
 
 
+@pytest.mark.parametrize("kernels", ["compiled", "eager"])
 @given(dtype=HALF, seed=seeds, window=st.sampled_from(WINDOWS))
-def test_half_precision_is_float32_rounded_once(dtype, seed, window):
+def test_half_precision_is_float32_rounded_once(kernels, dtype, seed, window):
+    with eager_kernels() if kernels == "eager" else nullcontext():
+        check_half_precision(dtype, seed, window)
+
+
+def check_half_precision(dtype, seed, window):
     rng = np.random.default_rng(seed)
     q = 10.0 ** rng.uniform(-1, 2, 16)
     alpha = np.clip(10.0 ** rng.uniform(-2, 3, 16) / q**2, 1e-5, 6e4)  # what float16 can hold

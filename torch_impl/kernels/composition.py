@@ -74,7 +74,9 @@ def _unit(factors: Factors) -> tuple[int, int]:
 
 
 def _planes(image: Tensor, factors: Factors) -> Tensor:
-    return transforms.rgb_to_ycbcr(transforms.pad_to_multiple(image - LEVEL_SHIFT, *_unit(factors)))
+    # Infinity counts as NaN: the block that holds it has no DCT.
+    shifted = (image - image).add_(image).sub_(LEVEL_SHIFT)
+    return transforms.rgb_to_ycbcr(transforms.pad_to_multiple(shifted, *_unit(factors)))
 
 
 def _quantize(

@@ -11,6 +11,7 @@ NumPy does this about as fast as compiled loops would, and needs no compilation.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -97,6 +98,9 @@ def read(
         np.float32(shift),
         out=blocks,
     )
+    if repeat and not math.isfinite(blocks.sum()):
+        # Infinity counts as NaN: the block that holds it has no DCT.
+        blocks[np.isinf(blocks)] = np.nan
     if colour is not None:
         blocks = colour @ blocks.reshape(planes, -1)
     return _transform(blocks, planes, matrix).reshape(planes * 64, -1)

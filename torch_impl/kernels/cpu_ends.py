@@ -86,13 +86,13 @@ def _near_ends(
     z_in: np.float32, q_in: np.float32, alpha_in: np.float32, level: int
 ) -> tuple[float, float, float, float]:
     """Value, d/dz, d/dq and d/dalpha of one element; z is not NaN."""
-    q, alpha, top = float(q_in), float(alpha_in), float(level)
-    sign, z = (-1.0, -float(z_in)) if z_in < 0 else (1.0, float(z_in))
+    # np.float64, since Numba's float() of a float32 is a float32.
+    q, alpha, top = np.float64(q_in), np.float64(alpha_in), np.float64(level)
+    sign, z = (-1.0, -np.float64(z_in)) if z_in < 0 else (1.0, np.float64(z_in))
     if math.isinf(z):
         return sign * top * q, 0.0, sign * top, 0.0
     c = z / q
-    # Cut off first: Numba's floor is an int64.
-    r = min(float(math.floor(min(c, top) + 0.5)), top)
+    r = min(np.floor(min(c, top) + 0.5), top)
     t = c - r
     h = alpha * q * q
     g = 2 * h * t
@@ -100,9 +100,9 @@ def _near_ends(
     root = math.sqrt(g * g + 4 * h * _EXPONENT)
     left, right = top + r, top - r
     if (root + g) * left > 2 * _EXPONENT:
-        left = math.ceil(2 * _EXPONENT / (root + g))
+        left = np.ceil(2 * _EXPONENT / (root + g))
     if (root - g) * right > 2 * _EXPONENT:
-        right = math.ceil(2 * _EXPONENT / (root - g))
+        right = np.ceil(2 * _EXPONENT / (root - g))
     if left + right < _FEW:
         s0, s1, s2, s3 = _few(h, g, -left, right)
     else:

@@ -6,7 +6,9 @@ that the kernels are safe after a fork and bit-equal for every thread count.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numba
@@ -22,12 +24,25 @@ _OPTIONS: dict[str, Any] = {
 }
 
 
+def _digest() -> str:
+    """Of all CPU kernels. Numba's cache looks at the file of the function it compiles alone."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("cpu_*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+_SOURCES = _digest()
+
+
 def jit(function: _Function) -> _Function:
     """Compile `function` when it is first called; fused multiply-adds allowed, nothing else.
 
     The machine code is kept beside the source, or in the user's cache folder where the package
-    is read-only, or in memory alone where neither can be written.
+    is read-only, or in memory alone where neither can be written. A change in any of the
+    kernels' files makes a new entry.
     """
+    function.__qualname__ += f"-{_SOURCES}"  # names the entry
     try:
         compiled: _Function = numba.njit(cache=True, **_OPTIONS)(function)
     except RuntimeError:  # Numba found no place for a cache

@@ -36,6 +36,13 @@ def _first_pixel(image, n, plane):
 
 
 @triton.jit
+def centred(sample):
+    """Minus 128, in float32. Infinity counts as NaN: the block that holds it has no DCT."""
+    sample = sample.to(tl.float32)
+    return sample - 128 + (sample - sample)
+
+
+@triton.jit
 def load_rgb(image, n, x, y, height, width, PADDED: tl.constexpr):
     """Red, green and blue minus 128, in float32; beyond the edge the last pixel repeats."""
     red = ()
@@ -49,9 +56,9 @@ def load_rgb(image, n, x, y, height, width, PADDED: tl.constexpr):
         if PADDED:
             line = tl.minimum(line, height - 1)
         at = _first_pixel(image, n, plane) + (line * width + x)
-        red = red + (tl.load(at).to(tl.float32) - 128,)
-        green = green + (tl.load(at + plane).to(tl.float32) - 128,)
-        blue = blue + (tl.load(at + 2 * plane).to(tl.float32) - 128,)
+        red = red + (centred(tl.load(at)),)
+        green = green + (centred(tl.load(at + plane)),)
+        blue = blue + (centred(tl.load(at + 2 * plane)),)
     return red, green, blue
 
 

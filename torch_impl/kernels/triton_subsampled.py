@@ -28,6 +28,7 @@ from torch_impl.kernels.triton_component import component_gradient, encode_decod
 from torch_impl.kernels.triton_pixels import (
     backward_registers,
     block_geometry,
+    centred,
     load_gradient,
     load_rgb,
     new_sums,
@@ -98,9 +99,9 @@ def _load_chroma(image, n, x, y, height, width, V: tl.constexpr, H: tl.constexpr
         for box in tl.static_range(V * H):
             line = (y + j) * V + box // H
             at = image + n.to(tl.int64) * (3 * plane) + (line * width + x * H + box % H)
-            red += tl.load(at).to(tl.float32) - 128
-            green += tl.load(at + plane).to(tl.float32) - 128
-            blue += tl.load(at + 2 * plane).to(tl.float32) - 128
+            red += centred(tl.load(at))
+            green += centred(tl.load(at + plane))
+            blue += centred(tl.load(at + 2 * plane))
         chroma = mix_to_chroma(red, green, blue)
         cb = cb + (chroma[0] * (1 / (V * H)),)
         cr = cr + (chroma[1] * (1 / (V * H)),)
