@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import multiprocessing
 import subprocess
 import sys
 import threading
@@ -172,13 +173,14 @@ def _work() -> list[torch.Tensor]:
     alpha = (0.1 + 3 * torch.rand(50_000, generator=generator)).requires_grad_()
     z.requires_grad_()
     value = soft_quantize(z, q, alpha, max_level=63)
+    one = torch.tensor(0.7).requires_grad_()
+    soft_quantize(z.detach().reshape(-1), one, 1.0, max_level=63).square().mean().backward()
     image = (255 * torch.rand(3, 3, 70, 130, generator=generator)).requires_grad_()
     tables = (0.2 + 9 * torch.rand(2, 2, 8, 8, generator=generator)).requires_grad_()
     decoded = encode_decode(image, tables, torch.full((2, 2, 8, 8), 0.8), max_level=31)
     ((value**2).mean() + (decoded**2).mean()).backward()
-    return [x.detach() for x in (value, decoded, z.grad, q.grad, alpha.grad, image.grad)] + [
-        tables.grad
-    ]
+    leaves = (z, q, alpha, one, image, tables)
+    return [value.detach(), decoded.detach(), *(x.grad for x in leaves)]
 
 
 @pytest.mark.usefixtures("_threads_restored")
@@ -187,6 +189,7 @@ def test_bit_equal_for_every_number_of_threads():
     expected = _work()
     for count in (2, 3, 7):
         torch.set_num_threads(count)
+        cpu_quantizer._layout.cache_clear()  # or it would remember the partition
         for got, one in zip(_work(), expected, strict=True):
             assert torch.equal(got, one)
 
@@ -251,6 +254,22 @@ def test_tasks_run_once_each_and_errors_come_back(threads):
     with pytest.raises(RuntimeError, match="task 50"):
         run_tasks(fail, 100)
     run_tasks(fail, 0)
+
+
+def _meet() -> None:
+    """Two tasks that wait for each other: they end only where two threads work."""
+    torch.set_num_threads(2)
+    barrier = threading.Barrier(2)
+    run_tasks(lambda _: barrier.wait(20), 2)
+
+
+@pytest.mark.usefixtures("_threads_restored")
+def test_a_forked_process_has_threads_of_its_own():
+    _meet()
+    child = multiprocessing.get_context("fork").Process(target=_meet)
+    child.start()
+    child.join(40)
+    assert child.exitcode == 0
 
 
 @pytest.mark.usefixtures("_threads_restored")

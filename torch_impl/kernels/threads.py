@@ -11,20 +11,18 @@ from concurrent.futures import ThreadPoolExecutor
 import torch
 
 _lock = threading.Lock()
-_pools: dict[tuple[int, int], ThreadPoolExecutor] = {}  # by process and size
+_pools: dict[int, ThreadPoolExecutor] = {}  # by size
 
 
 def _pool(helpers: int) -> ThreadPoolExecutor:
-    """The pool of this process: the threads of a parent do not survive a fork."""
-    key = (os.getpid(), helpers)
     with _lock:
-        if key not in _pools:
-            _pools[key] = ThreadPoolExecutor(helpers, thread_name_prefix="jpegdl")
-        return _pools[key]
+        if helpers not in _pools:
+            _pools[helpers] = ThreadPoolExecutor(helpers, thread_name_prefix="jpegdl")
+        return _pools[helpers]
 
 
 def _after_fork() -> None:
-    """The lock may have been held by a thread that no longer exists."""
+    """Forget the threads of the parent, which do not exist here; one may have held the lock."""
     global _lock
     _lock = threading.Lock()
     _pools.clear()
