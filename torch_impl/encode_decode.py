@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 import torch_impl.soft_quantize  # noqa: F401 (registers the operator of the composition)
+from torch_impl._operators import fake, operator, register_autograd
 from torch_impl._validation import check_positive
 from torch_impl.kernels import composition, cpu_choice, cuda_choice
 
@@ -85,7 +86,7 @@ def _wide_dtype(*tensors: Tensor) -> torch.dtype:
     return torch.float64 if wide else torch.float32
 
 
-@torch.library.custom_op("jpegdl::encode_decode", mutates_args=())
+@operator("encode_decode")
 def _forward_op(
     image: Tensor,
     q: Tensor,
@@ -115,7 +116,7 @@ def _forward_op(
     return result.to(image.dtype).contiguous()
 
 
-@_forward_op.register_fake
+@fake("encode_decode")
 def _(
     image: Tensor,
     q: Tensor,
@@ -128,7 +129,7 @@ def _(
     return image.new_empty(image.shape)
 
 
-@torch.library.custom_op("jpegdl::encode_decode_backward", mutates_args=())
+@operator("encode_decode_backward")
 def _backward_op(
     grad: Tensor,
     image: Tensor,
@@ -170,7 +171,7 @@ def _backward_op(
     return d_image, dq, dalpha
 
 
-@_backward_op.register_fake
+@fake("encode_decode_backward")
 def _(
     grad: Tensor,
     image: Tensor,
@@ -257,6 +258,8 @@ def _example(inputs: tuple[Any, ...], in_dims: Sequence[Any], index: int) -> lis
 
 
 # The same gradient for those who call the operator itself (torch.ops.jpegdl.encode_decode).
-_forward_op.register_autograd(_EncodeDecode.backward, setup_context=_EncodeDecode.setup_context)
+register_autograd(
+    "encode_decode", _EncodeDecode.backward, setup_context=_EncodeDecode.setup_context
+)
 
 __all__ = ["encode_decode"]

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from torch_impl._operators import fake, operator, register_autograd
 from torch_impl._validation import (
     as_scalar_or_tensor,
     check_float_tensor,
@@ -93,7 +94,7 @@ def _result_dtype(*tensors: Tensor) -> torch.dtype:
     return dtype
 
 
-@torch.library.custom_op("jpegdl::soft_quantize", mutates_args=())
+@operator("soft_quantize")
 def _forward_op(z: Tensor, q: Tensor, alpha: Tensor, max_level: int, window: int) -> Tensor:
     if cuda_choice.supports((z, q, alpha), max_level):
         # Does not read the tables: that would wait for the device.
@@ -112,13 +113,13 @@ def _forward_op(z: Tensor, q: Tensor, alpha: Tensor, max_level: int, window: int
     return value.to(_result_dtype(z, q, alpha)).contiguous()
 
 
-@_forward_op.register_fake
+@fake("soft_quantize")
 def _(z: Tensor, q: Tensor, alpha: Tensor, max_level: int, window: int) -> Tensor:
     shape = torch.broadcast_shapes(z.shape, q.shape, alpha.shape)
     return z.new_empty(shape, dtype=_result_dtype(z, q, alpha))
 
 
-@torch.library.custom_op("jpegdl::soft_quantize_backward", mutates_args=())
+@operator("soft_quantize_backward")
 def _backward_op(
     grad: Tensor,
     z: Tensor,
@@ -154,7 +155,7 @@ def _backward_op(
     return dz, dq, dalpha
 
 
-@_backward_op.register_fake
+@fake("soft_quantize_backward")
 def _(
     grad: Tensor,
     z: Tensor,
@@ -290,6 +291,8 @@ def _shape_without(tensor: Tensor, dim: int | None) -> list[int]:
 
 
 # The same gradient for those who call the operator itself (torch.ops.jpegdl.soft_quantize).
-_forward_op.register_autograd(_SoftQuantize.backward, setup_context=_SoftQuantize.setup_context)
+register_autograd(
+    "soft_quantize", _SoftQuantize.backward, setup_context=_SoftQuantize.setup_context
+)
 
 __all__ = ["soft_quantize"]
