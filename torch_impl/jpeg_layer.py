@@ -159,7 +159,7 @@ class JPEGLayer(nn.Module):
             alpha_table = hbar / q_table**2
         else:
             alpha = DEFAULT_ALPHA if alpha is None else alpha
-            alpha_table = _as_table("alpha", alpha, self.rounds).to(q_table.dtype)
+            alpha_table = _as_table("alpha", alpha, self.rounds, q_table.dtype).to(q_table.dtype)
         if trainable_alpha:
             self.alpha = nn.Parameter(alpha_table)
         else:
@@ -273,13 +273,15 @@ class JPEGLayer(nn.Module):
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
 
-def _as_table(name: str, value: Any, rounds: int) -> Tensor:
+def _as_table(
+    name: str, value: Any, rounds: int, number_dtype: torch.dtype = torch.float32
+) -> Tensor:
     """A fresh, checked (2, 8, 8) or (rounds, 2, 8, 8) table in float32, or float64 if given so."""
     if isinstance(value, (bool, str)) or value is None:
         raise TypeError(f"{name} must be a number or a table of shape (2, 8, 8), got {value!r}")
     if isinstance(value, (int, float)):
         check_positive_number(name, value)
-        table = torch.full((2, BLOCK_SIZE, BLOCK_SIZE), float(value))
+        table = torch.full((2, BLOCK_SIZE, BLOCK_SIZE), float(value), dtype=number_dtype)
     else:
         table = torch.as_tensor(value).detach()
         if table.is_complex() or table.dtype == torch.bool:

@@ -72,7 +72,7 @@ def test_float64_is_the_reference(factors, window):
         assert np.abs(one - exact).max() <= 1e-10 * np.abs(exact).max()
 
 
-@pytest.mark.parametrize("shape", [(40, 16, 16), (1, 8, 1300), (1, 400, 40), (2, 100, 98)])
+@pytest.mark.parametrize("shape", [(66, 16, 16), (1, 8, 2060), (1, 400, 48), (2, 100, 98)])
 def test_batches_of_many_tiles(shape):
     # More blocks than a tile: whole images, parts of a row of blocks, several rows.
     arrays = case(shape, 1, 4)
@@ -114,7 +114,7 @@ def test_tiles_cover_every_block_once(images, height, width):
     seen = np.zeros((images, down, across), int)
     for tile in tiles(images, height, width):
         seen[tile.images, tile.rows, tile.columns] += 1
-        assert tile.size == seen[tile.images, tile.rows, tile.columns].size <= 144
+        assert tile.size == seen[tile.images, tile.rows, tile.columns].size <= 256
     assert np.all(seen == 1)
 
 
