@@ -12,8 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from oracles.contract import Inputs
-from oracles.subject import Array, Findings, Mask, Subject
+from oracles.subject import Array, Inputs, Mask, PointFindings, Subject
 from reference.cpmf import nearest_level
 
 __all__ = ["check_differences"]
@@ -38,7 +37,7 @@ class _Stencil(NamedTuple):
 
 
 def check_differences(
-    subject: Subject, inputs: Inputs, regimes: NDArray[np.intp], out: Findings
+    subject: Subject, inputs: Inputs, regimes: NDArray[np.intp], out: PointFindings
 ) -> None:
     """Compare partials with differences of values, and d/dalpha with Burgers' equation.
 
@@ -50,7 +49,7 @@ def check_differences(
         Middles of the stencils; those without room for one are left out.
     regimes : ndarray of int
         Their regimes.
-    out : Findings
+    out : PointFindings
         Gets the checks, evidence ``"differences"`` and ``"burgers"``.
 
     References
@@ -112,7 +111,7 @@ def _measure(subject: Subject, inputs: Inputs, axis: int, step: Array) -> _Stenc
 
 
 def _compare_partial(
-    subject: Subject, regimes: NDArray[np.intp], stencil: _Stencil, axis: int, out: Findings
+    subject: Subject, regimes: NDArray[np.intp], stencil: _Stencil, axis: int, out: PointFindings
 ) -> None:
     row = axis + 1
     partial = np.array([result[row] for result in stencil.results])
@@ -151,7 +150,7 @@ def _scale(subject: Subject, stencil: _Stencil, row: int) -> Array:
 
 
 def _compare_burgers(
-    subject: Subject, regimes: NDArray[np.intp], stencil: _Stencil, out: Findings
+    subject: Subject, regimes: NDArray[np.intp], stencil: _Stencil, out: PointFindings
 ) -> None:
     integrand, allowed = [], []
     alpha = stencil.nodes[1].alpha

@@ -10,8 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from oracles.contract import Inputs
-from oracles.subject import Array, Findings, Subject
+from oracles.subject import Array, Inputs, PointFindings, Subject
 from reference.cpmf import nearest_level
 
 __all__ = ["bounds", "euler", "limits", "monotone", "oddness", "scale", "shift"]
@@ -23,7 +22,9 @@ _REACH = 40.0
 _SIGNS_OF_ODDNESS = np.array([[-1.0], [1.0], [-1.0], [-1.0]])
 
 
-def oddness(subject: Subject, inputs: Inputs, regimes: Codes, got: Array, out: Findings) -> None:
+def oddness(
+    subject: Subject, inputs: Inputs, regimes: Codes, got: Array, out: PointFindings
+) -> None:
     """Q(-z) = -Q(z); masked not at ties, where half-up takes sides."""
     mirrored = Inputs(-inputs.z, inputs.q, inputs.alpha)
     keep = np.ones(inputs.z.shape, dtype=np.bool_)
@@ -42,7 +43,7 @@ def oddness(subject: Subject, inputs: Inputs, regimes: Codes, got: Array, out: F
     )
 
 
-def scale(subject: Subject, inputs: Inputs, regimes: Codes, got: Array, out: Findings) -> None:
+def scale(subject: Subject, inputs: Inputs, regimes: Codes, got: Array, out: PointFindings) -> None:
     """Q(s z, s q, alpha / s^2) = s Q(z, q, alpha), with s a power of two per element."""
     s = np.where(np.arange(inputs.z.size) % 2 == 0, 4.0, 0.125)
     scaled = Inputs(inputs.z * s, inputs.q * s, inputs.alpha / s**2)
@@ -67,7 +68,7 @@ def scale(subject: Subject, inputs: Inputs, regimes: Codes, got: Array, out: Fin
     )
 
 
-def euler(subject: Subject, inputs: Inputs, regimes: Codes, got: Array, out: Findings) -> None:
+def euler(subject: Subject, inputs: Inputs, regimes: Codes, got: Array, out: PointFindings) -> None:
     """Euler: z Q_z + q Q_q - 2 alpha Q_alpha = Q, from one call."""
     keep = ~subject.ambiguous(inputs)
     z, q, alpha = inputs.take(keep)
@@ -85,7 +86,9 @@ def euler(subject: Subject, inputs: Inputs, regimes: Codes, got: Array, out: Fin
     )
 
 
-def bounds(subject: Subject, inputs: Inputs, regimes: Codes, got: Array, out: Findings) -> None:
+def bounds(
+    subject: Subject, inputs: Inputs, regimes: Codes, got: Array, out: PointFindings
+) -> None:
     """The value lies between the first and the last level of the support."""
     keep = ~subject.ambiguous(inputs)
     inside = inputs.take(keep)
@@ -110,7 +113,7 @@ def monotone(
     inputs: Inputs,
     regimes: Codes,
     got: Array,
-    out: Findings,
+    out: PointFindings,
     rng: np.random.Generator,
 ) -> None:
     """Q_z >= 0, and a larger z has no smaller value."""
@@ -141,7 +144,7 @@ def monotone(
     )
 
 
-def shift(subject: Subject, out: Findings, rng: np.random.Generator, *, count: int) -> None:
+def shift(subject: Subject, out: PointFindings, rng: np.random.Generator, *, count: int) -> None:
     """Q(z + m q) = Q(z) + m q away from the ends; Q_q grows by m (1 - Q_z)."""
     level = subject.max_level
     # Few significant bits, so that z + m q is exact in float32.
@@ -175,7 +178,7 @@ def shift(subject: Subject, out: Findings, rng: np.random.Generator, *, count: i
     )
 
 
-def limits(subject: Subject, out: Findings, rng: np.random.Generator, *, count: int) -> None:
+def limits(subject: Subject, out: PointFindings, rng: np.random.Generator, *, count: int) -> None:
     """Hard: the nearest level, the mean of two at a tie. Soft: the identity, or the window's mean.
 
     The expected results are written down here, without the reference.
@@ -220,7 +223,7 @@ def limits(subject: Subject, out: Findings, rng: np.random.Generator, *, count: 
 def _limit(
     regime: str,
     subject: Subject,
-    out: Findings,
+    out: PointFindings,
     inputs: Inputs,
     expected: Array,
     rows: slice = slice(None),

@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 
 from oracles import identities
-from oracles.contract import ContractError, QuantizerFunction
+from oracles.contract import ContractError
 from oracles.differences import check_differences
-from oracles.regimes import Cases, make_cases
-from oracles.report import Report
-from oracles.subject import Array, Findings, Subject
-from oracles.tolerance import ambiguous_windows, windowed
-from reference.compiled import soft_quantize_partials
+from oracles.error_map import MAP_LEVEL, check_map
+from oracles.reference_check import check_reference
+from oracles.regimes import REGIMES, Cases, make_cases
+from oracles.report import ErrorMap, Report
+from oracles.subject import Array, PointFindings, QuantizerFunction, Subject
 
 __all__ = ["BUDGETS", "verify_soft_quantizer"]
 
@@ -77,7 +77,8 @@ def verify_soft_quantizer(
     JPEG-DL, eq. (5)-(7) and (10); appendix A.12 for the masked CPMF.
     """
     kind = _check_arguments(fn, window, dtype, seed, budget)
-    out = Findings()
+    out = PointFindings(tuple(REGIMES))
+    maps: tuple[ErrorMap, ...] = ()
     try:
         for max_level, per_regime in _level_counts(window, budget).items():
             subject = Subject(fn, window, kind, max_level)
@@ -87,11 +88,20 @@ def verify_soft_quantizer(
             # Wrong outputs may be infinite or NaN; that is counted, not warned of.
             with np.errstate(all="ignore"):
                 _judge(subject, cases, out, rng)
+                if max_level == MAP_LEVEL:
+                    maps = check_map(subject, out, budget=budget)
     except ContractError as error:
-        out.called(broken=str(error))
+        out.broke(str(error))
     support = "all levels" if window is None else f"window {window}"
     title = f"soft quantizer, {support}, {kind}, seed {seed}, budget {budget}"
-    return Report(title, out.checks)
+    settings = {
+        "contract": "quantizer",
+        "window": window,
+        "dtype": kind.name,
+        "seed": seed,
+        "budget": budget,
+    }
+    return Report(title, out.checks, maps, tuple(out.notes), settings)
 
 
 def _check_arguments(fn: Any, window: Any, dtype: Any, seed: Any, budget: Any) -> np.dtype[Any]:
@@ -129,12 +139,12 @@ def _level_counts(window: int | None, budget: str) -> dict[int, int]:
     return {fill: counts[1]} | {level: n for level, n in counts.items() if level > fill}
 
 
-def _judge(subject: Subject, cases: Cases, out: Findings, rng: np.random.Generator) -> None:
+def _judge(subject: Subject, cases: Cases, out: PointFindings, rng: np.random.Generator) -> None:
     inputs, regimes = cases.inputs, cases.regimes
     got = subject(inputs)
     out.called()
     _check_finite(subject, cases, got, out)
-    _check_reference(subject, cases, got, out)
+    check_reference(subject, inputs, regimes, got, out)
     _check_repeatable(subject, cases, got, out)
     _check_neighbours(subject, cases, got, out, rng)
     identities.oddness(subject, inputs, regimes, got, out)
@@ -148,7 +158,7 @@ def _judge(subject: Subject, cases: Cases, out: Findings, rng: np.random.Generat
     check_differences(subject, inputs, regimes, out)
 
 
-def _check_finite(subject: Subject, cases: Cases, got: Array, out: Findings) -> None:
+def _check_finite(subject: Subject, cases: Cases, got: Array, out: PointFindings) -> None:
     """Finite inputs give finite outputs, saturated or not."""
     bad = np.where(np.isfinite(got), 0.0, np.nan)
     zero = np.zeros_like(got)
@@ -163,51 +173,7 @@ def _check_finite(subject: Subject, cases: Cases, got: Array, out: Findings) -> 
     )
 
 
-def _check_reference(subject: Subject, cases: Cases, got: Array, out: Findings) -> None:
-    """Difference to the reference; where rounding may pick either window, to the nearer one."""
-    inputs = cases.inputs
-    expected = np.array(
-        soft_quantize_partials(*inputs, max_level=subject.max_level, window=subject.window)
-    )
-    tolerance = subject.tolerance(inputs)
-    if subject.window is not None:
-        either, _, other = ambiguous_windows(
-            inputs.z,
-            inputs.q,
-            max_level=subject.max_level,
-            window=subject.window,
-            dtype=subject.dtype,
-        )
-        z, q, alpha = inputs.take(either)
-        expected_other, tolerance_other = windowed(
-            z,
-            q,
-            alpha,
-            other[either],
-            max_level=subject.max_level,
-            window=subject.window,
-            dtype=subject.dtype,
-        )
-        here = got[:, either]
-        with np.errstate(all="ignore"):
-            # All four outputs have to come from the same window.
-            first = (np.abs(here - expected[:, either]) / tolerance[:, either]).max(axis=0)
-            second = (np.abs(here - expected_other) / tolerance_other).max(axis=0)
-        nearer = np.flatnonzero(either)[second < first]
-        expected[:, nearer] = expected_other[:, second < first]
-        tolerance[:, nearer] = tolerance_other[:, second < first]
-    out.compare_all(
-        "reference",
-        cases.regimes,
-        subject,
-        inputs,
-        got=got,
-        expected=expected,
-        tolerance=tolerance,
-    )
-
-
-def _check_repeatable(subject: Subject, cases: Cases, got: Array, out: Findings) -> None:
+def _check_repeatable(subject: Subject, cases: Cases, got: Array, out: PointFindings) -> None:
     """The same call again gives the same bits."""
     again = subject(cases.inputs)
     same = (again == got) | (np.isnan(again) & np.isnan(got))
@@ -223,7 +189,7 @@ def _check_repeatable(subject: Subject, cases: Cases, got: Array, out: Findings)
 
 
 def _check_neighbours(
-    subject: Subject, cases: Cases, got: Array, out: Findings, rng: np.random.Generator
+    subject: Subject, cases: Cases, got: Array, out: PointFindings, rng: np.random.Generator
 ) -> None:
     """Neighbours in the batch do not matter: another order, a part of it, one element alone.
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from oracles.contract import Inputs
+from oracles.subject import Inputs
 
 __all__ = ["REGIMES", "Cases", "make_cases"]
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
-__all__ = ["Check", "Location", "Report"]
+__all__ = ["Check", "ErrorMap", "Location", "Report"]
 
 
 @dataclass(frozen=True)
@@ -16,35 +17,46 @@ class Location:
     ----------
     index : int
         Position among the elements of the check; for the evidence ``reference``, ``finite`` and
-        ``determinism`` that is the position in the call.
-    max_level : int
-        L of that call.
-    z, q, alpha : float
-        The inputs of the element.
+        ``determinism`` of the quantizer that is the position in the call.
+    inputs : mapping of str to float, int or str
+        What the element was computed from: for the quantizer ``z``, ``q``, ``alpha`` and
+        ``max_level``; for the layer the name of the case and the place in the array.
     got, expected : float
         What came out and what should have.
     tolerance : float
         Largest accepted difference between the two.
+    shrunk : str
+        The simplest input found that fails in the same way; empty when none was looked for.
     """
 
     index: int
-    max_level: int
-    z: float
-    q: float
-    alpha: float
+    inputs: Mapping[str, float | int | str]
     got: float
     expected: float
     tolerance: float
+    shrunk: str = ""
+
+    @property
+    def units(self) -> float:
+        """The error in units of the tolerance."""
+        return abs(self.got - self.expected) / self.tolerance
 
     def __str__(self) -> str:
-        """One line; inputs as exact hex floats."""
-        return (
-            f"element {self.index} at max_level={self.max_level}: "
-            f"z={self.z.hex()} q={self.q.hex()} alpha={self.alpha.hex()} "
-            f"(z/q={self.z / self.q:.9g}, h={self.alpha * self.q * self.q:.6g}): "
-            f"got {self.got!r}, expected {self.expected!r}, "
+        """One line; floating inputs as exact hex."""
+        parts = [f"element {self.index}:"]
+        parts += [
+            f"{name}={value.hex() if isinstance(value, float) else value}"
+            for name, value in self.inputs.items()
+        ]
+        if {"z", "q", "alpha"} <= set(self.inputs):
+            z, q, alpha = (float(self.inputs[name]) for name in ("z", "q", "alpha"))
+            parts.append(f"(z/q={z / q:.9g}, h={alpha * q * q:.6g})")
+        place = " ".join(parts)
+        text = (
+            f"{place}: got {self.got!r}, expected {self.expected!r}, "
             f"difference {abs(self.got - self.expected):.3g}, tolerance {self.tolerance:.3g}"
         )
+        return f"{text}\n       shrunk: {self.shrunk}" if self.shrunk else text
 
 
 @dataclass(frozen=True)
@@ -58,7 +70,8 @@ class Check:
     regime : str
         Named regime of the inputs.
     output : str
-        ``"value"``, ``"dz"``, ``"dq"``, ``"dalpha"``, or ``"call"`` for what concerns the call.
+        Name of the output (for the quantizer ``"value"``, ``"dz"``, ``"dq"``, ``"dalpha"``), or
+        ``"call"`` for what concerns the call.
     worst : float
         Largest error in units of the tolerance; 1 is the limit, infinite for NaN.
     count, failed : int
@@ -96,19 +109,52 @@ class Check:
 
 
 @dataclass(frozen=True)
+class ErrorMap:
+    """Worst error over two coordinates, for one output.
+
+    Parameters
+    ----------
+    output : str
+        Name of the output.
+    x_label, y_label : str
+        What the coordinates are.
+    x, y : tuple of float
+        Coordinates of the columns and rows, ascending.
+    worst : tuple of tuple of float
+        ``worst[row][column]`` in units of the tolerance; NaN where nothing was tried.
+    """
+
+    output: str
+    x_label: str
+    y_label: str
+    x: tuple[float, ...]
+    y: tuple[float, ...]
+    worst: tuple[tuple[float, ...], ...]
+
+
+@dataclass(frozen=True)
 class Report:
     """Everything that was found out about one implementation.
 
     Parameters
     ----------
     title : str
-        What was judged: window, dtype, seed, budget.
+        What was judged: contract, support, dtype, seed, budget.
     checks : tuple of Check
         One entry per evidence, regime and output.
+    maps : tuple of ErrorMap
+        Where the errors are, for a picture.
+    notes : tuple of str
+        What a reader should know beside the verdict, such as an optional part that was not there.
+    settings : mapping of str to float, int, str or None
+        The arguments that the verdict was asked for with, for a replay.
     """
 
     title: str
     checks: tuple[Check, ...]
+    maps: tuple[ErrorMap, ...] = ()
+    notes: tuple[str, ...] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def passed(self) -> bool:

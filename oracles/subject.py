@@ -2,26 +2,55 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from oracles.contract import OUTPUTS, Inputs, QuantizerFunction, call_quantizer
-from oracles.regimes import REGIMES
-from oracles.report import Check, Location
+from oracles.contract import call_checked
+from oracles.findings import Codes, Findings
 from oracles.tolerance import ambiguous_windows, tolerances
 from reference.cpmf import nearest_level
 
-__all__ = ["Array", "Findings", "Mask", "Regimes", "Subject"]
+__all__ = [
+    "OUTPUTS",
+    "Array",
+    "Inputs",
+    "Mask",
+    "PointFindings",
+    "QuantizerFunction",
+    "Subject",
+]
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
-#: Regime of each element as a position in REGIMES, or the name of one regime for all of them.
-Regimes = NDArray[np.intp] | str
 
-_NAMES = tuple(REGIMES)
+#: ``fn(z, q, alpha, max_level) -> (value, dz, dq, dalpha)``: three one-dimensional arrays of equal
+#: length and of the dtype under test in, four arrays of that shape out, elementwise.
+QuantizerFunction = Callable[[Any, Any, Any, int], Any]
+
+#: Names of the outputs, in their order.
+OUTPUTS = ("value", "dz", "dq", "dalpha")
+
+
+class Inputs(NamedTuple):
+    """Elementwise inputs, in float64 but representable in the dtype under test.
+
+    Parameters
+    ----------
+    z, q, alpha : ndarray, shape (n,)
+        Coefficients, quantization steps (> 0), inverse temperatures (> 0).
+    """
+
+    z: Array
+    q: Array
+    alpha: Array
+
+    def take(self, index: Any) -> Inputs:
+        """Return the selected elements."""
+        return Inputs(self.z[index], self.q[index], self.alpha[index])
 
 
 @dataclass(frozen=True)
@@ -47,7 +76,9 @@ class Subject:
 
     def __call__(self, inputs: Inputs) -> Array:
         """Value and partials, shape (4, n); raises ContractError."""
-        return call_quantizer(self.fn, inputs, max_level=self.max_level, dtype=self.dtype)
+        arguments = tuple(np.array(array, dtype=self.dtype) for array in inputs)
+        shapes = dict.fromkeys(OUTPUTS, inputs.z.shape)
+        return np.array(call_checked(self.fn, arguments, self.max_level, shapes, dtype=self.dtype))
 
     def round(self, *arrays: Array) -> Inputs:
         """Return inputs rounded to the working dtype."""
@@ -75,42 +106,13 @@ class Subject:
         return np.clip(nearest, half - self.max_level, self.max_level - half)
 
 
-@dataclass
-class _Tally:
-    """A check in the making."""
-
-    worst: float = -1.0
-    count: int = 0
-    failed: int = 0
-    where: Location | None = None
-    message: str = ""
-
-
-@dataclass
-class Findings:
-    """Collects checks; the worst element of each evidence, regime and output is kept."""
-
-    tallies: dict[tuple[str, str, str], _Tally] = field(default_factory=dict)
-
-    @property
-    def checks(self) -> tuple[Check, ...]:
-        """What was found so far."""
-        return tuple(
-            Check(
-                *key,
-                worst=tally.worst,
-                count=tally.count,
-                failed=tally.failed,
-                where=tally.where,
-                message=tally.message,
-            )
-            for key, tally in self.tallies.items()
-        )
+class PointFindings(Findings):
+    """Findings whose elements are points (z, q, alpha)."""
 
     def compare(
         self,
         evidence: str,
-        regimes: Regimes,
+        regimes: Codes,
         output: str,
         subject: Subject,
         inputs: Inputs,
@@ -119,49 +121,27 @@ class Findings:
         expected: Array,
         tolerance: Array,
     ) -> None:
-        """Judge |got - expected| <= tolerance for every element.
+        """Judge one output at every point; see :meth:`oracles.findings.Findings.add`."""
 
-        Parameters
-        ----------
-        evidence, output : str
-            Names for the report.
-        regimes : ndarray of int or str
-            Regime of each element (position in REGIMES), or the name of one for all.
-        subject : Subject
-            For the level count.
-        inputs : Inputs
-            Inputs of the elements.
-        got, expected, tolerance : ndarray, shape (n,)
-            A NaN anywhere counts as infinitely wrong.
-        """
-        if not got.size:
-            return
-        with np.errstate(all="ignore"):
-            units = np.abs(got - expected) / tolerance
-        units = np.where(np.isnan(units), np.inf, units)
-        codes = np.zeros(got.size, np.intp) if isinstance(regimes, str) else regimes
-        order = np.lexsort((units, codes))  # the last of each group is its worst
-        last = np.append(np.flatnonzero(np.diff(codes[order])), got.size - 1)
-        counts = np.diff(last, prepend=-1)
-        beyond = np.bincount(codes, weights=units > 1, minlength=1)
-        for i, count in zip(order[last].tolist(), counts.tolist(), strict=True):
-            name = regimes if isinstance(regimes, str) else _NAMES[codes[i]]
-            tally = self.tallies.setdefault((evidence, name, output), _Tally())
-            tally.count += count
-            tally.failed += int(beyond[codes[i]])
-            if units[i] > tally.worst:
-                tally.worst = float(units[i])
-                tally.where = Location(
-                    i,
-                    subject.max_level,
-                    *(float(a[i]) for a in inputs),
-                    *(float(a[i]) for a in (got, expected, tolerance)),
-                )
+        def describe(i: int) -> dict[str, float | int]:
+            return {name: float(a[i]) for name, a in zip(inputs._fields, inputs, strict=True)} | {
+                "max_level": subject.max_level
+            }
+
+        self.add(
+            evidence,
+            regimes,
+            output,
+            describe,
+            got=got,
+            expected=expected,
+            tolerance=tolerance,
+        )
 
     def compare_all(
         self,
         evidence: str,
-        regimes: Regimes,
+        regimes: Codes,
         subject: Subject,
         inputs: Inputs,
         *,
@@ -181,12 +161,3 @@ class Findings:
                 expected=expected[row],
                 tolerance=tolerance[row],
             )
-
-    def called(self, broken: str = "") -> None:
-        """Record a call that kept its contract, or what it did wrong."""
-        tally = self.tallies.setdefault(("contract", "all", "call"), _Tally(worst=0.0))
-        tally.count += 1
-        if broken:
-            tally.failed += 1
-            tally.worst = float("inf")
-            tally.message = broken

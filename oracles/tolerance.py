@@ -33,8 +33,8 @@ class Constants(NamedTuple):
     tiny: float
 
 
-#: Every constant there is. Measured over the sound implementations of tests/oracles/sound.py by
-#: `python tests/oracles/calibrate.py` (see docs/oracles.md for the table of that run).
+#: Every constant there is. Measured over the sound implementations of oracles/mutants/sound.py by
+#: `python -m tests.oracles.calibrate` (see docs/oracles.md for the table of that run).
 CONSTANTS = Constants(
     # Of E|V| + |z Q_z| + |q Q_q| + |alpha Q_alpha|. Needed: 2.2.
     value=16.0,

@@ -13,9 +13,9 @@ import sys
 from collections import defaultdict
 
 from oracles import verify_soft_quantizer
-from oracles.contract import OUTPUTS
+from oracles.mutants.sound import SOUND
+from oracles.subject import OUTPUTS
 from oracles.tolerance import CONSTANTS
-from tests.oracles.sound import SOUND
 from tests.oracles.test_sound import CONFIGURATIONS
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from oracles import verify_soft_quantizer
-from tests.oracles.sound import rounded_reference
+from oracles.mutants.sound import rounded_reference
 
 SOUND = rounded_reference(None)
 

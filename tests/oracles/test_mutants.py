@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from oracles import Report, verify_soft_quantizer
-from tests.oracles.mutants import MUTANTS, Mutant
-from tests.oracles.sound import rounded_reference
+from oracles.mutants.quantizer import MUTANTS, Mutant
+from oracles.mutants.sound import rounded_reference
 
 # All levels take longer, and reject by more kinds of evidence.
 SEEDS = {None: (0, 1), 5: (0, 1, 2, 3)}
@@ -75,5 +75,5 @@ def test_one_wrong_element_is_found_and_named(output: int, position: int) -> Non
         assert check.where is not None
         assert check.where.index == 0 if position == 0 else check.where.index + 1 in sizes
         got, expected = check.where.got, check.where.expected
-        unit = check.where.q ** (1, 0, 0, 3)[output]
+        unit = float(check.where.inputs["q"]) ** (1, 0, 0, 3)[output]
         assert got - expected == pytest.approx(0.5 * unit, rel=0.1)

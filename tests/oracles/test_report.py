@@ -8,11 +8,17 @@ from dataclasses import FrozenInstanceError
 import pytest
 
 from oracles import Check, Location, Report, verify_soft_quantizer
-from oracles.contract import Inputs
-from tests.oracles.mutants import MUTANTS
-from tests.oracles.sound import SOUND, rounded_reference
+from oracles.mutants.quantizer import MUTANTS
+from oracles.mutants.sound import SOUND, rounded_reference
+from oracles.subject import Inputs
 
-WHERE = Location(4, 127, 0.1, 0.5, 2.0, 1.5, 1.25, 0.125)
+WHERE = Location(
+    4,
+    {"z": 0.1, "q": 0.5, "alpha": 2.0, "max_level": 127},
+    got=1.5,
+    expected=1.25,
+    tolerance=0.125,
+)
 GOOD = Check("reference", "soft", "value", 0.25, 10, 0, WHERE)
 BAD = Check("euler", "hard", "value", 2.0, 10, 3, WHERE)
 
@@ -71,11 +77,12 @@ def test_a_named_place_replays() -> None:
     check = next(c for c in report.failures if c.evidence == "reference")
     where = check.where
     assert where is not None
-    inputs = Inputs(*(np.array([x], np.float32) for x in (where.z, where.q, where.alpha)))
-    assert float(mutant(*inputs, where.max_level)[2][0]) == where.got
-    right = rounded_reference(None)(*inputs, where.max_level)[2][0]
+    *point, level = where.inputs.values()
+    inputs = Inputs(*(np.array([x], np.float32) for x in point))
+    assert float(mutant(*inputs, level)[2][0]) == where.got
+    right = rounded_reference(None)(*inputs, level)[2][0]
     assert float(right) == pytest.approx(where.expected, abs=where.tolerance)
-    assert check.worst == pytest.approx(abs(where.got - where.expected) / where.tolerance)
+    assert check.worst == pytest.approx(where.units)
 
 
 def test_reports_are_frozen() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from oracles import verify_soft_quantizer
-from tests.oracles.sound import SOUND, arbiter
+from oracles.mutants.sound import SOUND, arbiter
 
 # Each seed takes the next of these.
 CONFIGURATIONS: tuple[tuple[str, int | None], ...] = (

@@ -109,7 +109,9 @@ def test_arrows_go_one_way(room):
 def test_torch_stays_out_of_the_numpy_rooms(room):
     found = [i for i in imports_of(room) if top(i.module) == "torch"]
     if room == "oracles":
-        found = [i for i in found if not (i.file == "oracles/adapters.py" and i.lazy)]
+        # Adapters, and mutants written in torch: when they are called, not before.
+        rooms = ("oracles/adapters/", "oracles/mutants/")
+        found = [i for i in found if not (i.file.startswith(rooms) and i.lazy)]
     assert [str(i) for i in found] == []
 
 
@@ -162,8 +164,9 @@ def modules_after(statement: str) -> set[str]:
             "import torch_impl",
             {"numba", "triton", "oracles", "mpmath", "matplotlib", "trainer", "hypothesis"},
         ),
-        ("import oracles, oracles.adapters", {"torch", "torch_impl", "hypothesis", "matplotlib"}),
-        ("import jpegdl.cli", {"torch", "matplotlib", "skimage"}),
+        ("import oracles", {"torch", "numba", "hypothesis", "matplotlib"}),
+        ("import oracles.adapters", {"torch", "torch_impl", "hypothesis", "matplotlib"}),
+        ("import jpegdl.cli", {"torch", "numba", "matplotlib", "skimage"}),
     ],
 )
 def test_imports_stay_light(statement, absent):

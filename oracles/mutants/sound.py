@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from oracles.contract import QuantizerFunction
+from oracles.subject import QuantizerFunction
 from reference import high_precision, soft_quantize_partials
 
 Factory = Callable[[int | None], QuantizerFunction]
@@ -230,7 +230,7 @@ def torch_autograd_float64(window: int | None) -> QuantizerFunction:
 
 
 def torch_softmax_closed_form(window: int | None) -> QuantizerFunction:
-    """torch in the dtype of the inputs: torch.softmax about the nearest level, closed partials."""
+    """Torch in the dtype of the inputs: torch.softmax about the nearest level, closed partials."""
 
     def fn(z: Any, q: Any, alpha: Any, max_level: int) -> Any:
         import torch
@@ -257,7 +257,7 @@ def torch_softmax_closed_form(window: int | None) -> QuantizerFunction:
 
 
 def torch_autograd_local(window: int | None) -> QuantizerFunction:
-    """torch in the dtype of the inputs, autograd through a softmax about the nearest level."""
+    """Torch in the dtype of the inputs, autograd through a softmax about the nearest level."""
 
     def fn(z: Any, q: Any, alpha: Any, max_level: int) -> Any:
         import torch

@@ -1,18 +1,17 @@
 """Faulty soft quantizers of realistic kinds: every one has to be rejected.
 
-Faults in a step of the computation stand in :mod:`tests.oracles.faulty`; here are those in its
-results, those that mix up elements, those of constant-cost forms, and the table of all.
+Faults in a step of the computation stand in :mod:`oracles.mutants.quantizer_steps`; here are
+those in its results, those that mix up elements, those of constant-cost forms, and the table.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from oracles.contract import QuantizerFunction
-from tests.oracles.faulty import (
+from oracles.mutants.quantizer_steps import (
     AbsoluteDistance,
     AlphaTimesQ,
     AwayFromZero,
@@ -44,12 +43,14 @@ from tests.oracles.faulty import (
     WideWindow,
     WrongSignDalpha,
 )
-from tests.oracles.sound import (
+from oracles.mutants.sound import (
     direct,
     poisson,
     rounded_reference,
     softmax_scaled,
 )
+from oracles.mutants.table import BOTH, FULL, MASKED, Mutant
+from oracles.subject import QuantizerFunction
 
 
 def uncentred(window: int | None) -> QuantizerFunction:
@@ -158,7 +159,7 @@ def _leaks_order(_z: Any, _q: Any, _a: Any, _l: int, out: list[Any]) -> None:
 
 
 def alpha_of_first(window: int | None) -> QuantizerFunction:
-    """alpha of element 0 serves all."""
+    """Alpha of element 0 serves all."""
     base = rounded_reference(window)
     return lambda z, q, alpha, level: base(z, q, np.full_like(alpha, alpha[0]), level)
 
@@ -170,7 +171,7 @@ def mean_step(window: int | None) -> QuantizerFunction:
 
 
 def rolled_q(window: int | None) -> QuantizerFunction:
-    """q of the neighbour."""
+    """Q of the neighbour."""
     base = rounded_reference(window)
     return lambda z, q, alpha, level: base(z, np.roll(q, 1), alpha, level)
 
@@ -207,11 +208,15 @@ def jitter(window: int | None) -> QuantizerFunction:
 
 def other_window(passed: int | None) -> Callable[[int | None], QuantizerFunction]:
     """Passes another support off as the one that was asked for."""
-    return lambda _window: (
-        lambda z, q, alpha, level: rounded_reference(
-            passed if passed is None or passed <= 2 * level + 1 else None
-        )(z, q, alpha, level)
-    )
+
+    def factory(_window: int | None) -> QuantizerFunction:
+        def fn(z: Any, q: Any, alpha: Any, max_level: int) -> Any:
+            fits = passed is None or passed <= 2 * max_level + 1
+            return rounded_reference(passed if fits else None)(z, q, alpha, max_level)
+
+        return fn
+
+    return factory
 
 
 def float32_inside(window: int | None) -> QuantizerFunction:
@@ -219,24 +224,11 @@ def float32_inside(window: int | None) -> QuantizerFunction:
     base = softmax_scaled(window)
 
     def fn(z: Any, q: Any, alpha: Any, max_level: int) -> Any:
-        narrow = [a.astype(np.float32) for a in (z, q, alpha)]
-        return tuple(part.astype(z.dtype) for part in base(*narrow, max_level))
+        a, b, c = (array.astype(np.float32) for array in (z, q, alpha))
+        return tuple(part.astype(z.dtype) for part in base(a, b, c, max_level))
 
     return fn
 
-
-class Mutant(NamedTuple):
-    """A fault, and the supports and dtype where it is one."""
-
-    factory: Callable[[int | None], QuantizerFunction]
-    windows: tuple[int | None, ...]
-    evidence: int  # at least this many kinds of evidence have to reject it
-    dtype: str = "float32"
-
-
-FULL: tuple[int | None, ...] = (None,)
-MASKED: tuple[int | None, ...] = (5,)
-BOTH: tuple[int | None, ...] = (None, 5)
 
 MUTANTS: dict[str, Mutant] = {
     "half the exponent": Mutant(HalfScale, BOTH, 2),

@@ -1,11 +1,11 @@
-"""Turn other people's functions into what the oracles judge."""
+"""A differentiable torch soft quantizer as a function under test; partials by autograd."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-from oracles.contract import QuantizerFunction
+from oracles.subject import QuantizerFunction
 
 __all__ = ["torch_soft_quantizer"]
 

@@ -1,0 +1,33 @@
+"""What a planted fault is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+__all__ = ["BOTH", "FULL", "MASKED", "Mutant"]
+
+FULL: tuple[int | None, ...] = (None,)
+MASKED: tuple[int | None, ...] = (5,)
+BOTH: tuple[int | None, ...] = (None, 5)
+
+
+class Mutant(NamedTuple):
+    """A fault, and the supports and dtype where it is one.
+
+    Parameters
+    ----------
+    factory : callable
+        ``factory(window)`` gives the faulty function; the layer's takes the sampling as well.
+    windows : tuple
+        Supports for which it is a fault.
+    evidence : int
+        At least this many kinds of evidence have to reject it.
+    dtype : str
+        Dtype in which it is a fault.
+    """
+
+    factory: Callable[..., Callable[..., Any]]
+    windows: tuple[int | None, ...]
+    evidence: int
+    dtype: str = "float32"
