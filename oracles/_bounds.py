@@ -8,6 +8,8 @@ Everything is in units of q, with h = alpha q^2, c = z/q and f = c - r.
    ``1 + h k^2 + 2h |k| (1 + |c|) + 2h |f - k| (1 + |r|)``: the rounding of h, of c (or of r q) and
    of the level itself. So p_k moves by p_k (exp(that) - 1), at most to 1. The exponential
    matters: next to a tie of a hard quantizer an error of the exponent is no small number.
+   Far outside, absolute coordinates in float64 add 2 eps64 h (f - k)^2: two roundings of
+   (z - iq)^2 and one of its product with alpha.
 2. Each level, rounded on its own in absolute coordinates, is off by eps (1 + |r|).
 3. Sums and products round relative to the sum of their terms' magnitudes; n terms added one by
    one are off by at most n eps / 2.
@@ -111,9 +113,11 @@ def error_bounds(
             log_p = h * k * (2.0 * f - k) - log_total
             moved = 1.0 + h * k * k + 2.0 * h * abs(k) * (1.0 + c)
             moved += 2.0 * h * abs(f - k) * (1.0 + abs(r))
-            e = c_weight * (eps * moved + EPS64 * h * (f - k) ** 2)
-            bent = min(1.0, math.exp(min(log_p + e, 0.0)))
-            b = math.exp(log_p) * e if e < 1e-3 else bent
+            e = c_weight * (eps * moved + 2.0 * EPS64 * h * (f - k) ** 2)
+            # p (exp(e) - 1), also where p underflows and e is large.
+            grown = math.exp(min(log_p + e, 0.0)) - math.exp(log_p)
+            b = math.exp(log_p) * math.expm1(e) if e < 1.0 else grown
+            b = min(b if log_p + e < 0.0 else 1.0, 1.0)
             x = k - m
             w1 += abs(x) * b
             w2 += abs(x * x - v) * b

@@ -192,10 +192,14 @@ def limits(subject: Subject, out: PointFindings, rng: np.random.Generator, *, co
     expected = np.array([n * hard.q, zero, n, zero])
     _limit("hard limit", subject, out, hard, expected, rows=slice(None))
 
-    n = rng.integers(-level, level, count).astype(np.float64)
+    # Near level 0, where h may be largest before the rounding of c decides.
+    few = min(level, 2)
+    n = rng.integers(-few, few, count).astype(np.float64)
+    n = np.where(np.arange(count) % 2 == 0, rng.integers(-level, level, count), n)
     power = np.exp2(rng.integers(-4, 5, count).astype(np.float64))
-    h = 1e4 * one
+    h = np.exp(rng.uniform(np.log(1e2), np.log(1e6), count))
     tie = subject.round((n + 0.5) * power, power, h / power**2)
+    h = tie.alpha * tie.q**2
     # Two levels, each with probability 1/2: variance q^2 / 4, third moment 0.
     expected = np.array([(n + 0.5) * power, h / 2, (n + 0.5) * (1 - h / 2), zero])
     _limit("tie limit", subject, out, tie, expected, rows=slice(None))

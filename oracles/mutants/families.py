@@ -1,0 +1,77 @@
+"""All planted faults by contract, each with the judge that has to reject it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from oracles.mutants.quantizer import MUTANTS
+from oracles.mutants.quantizer_more import MORE_MUTANTS
+from oracles.mutants.table import Mutant
+from oracles.quantizer import verify_soft_quantizer
+from oracles.report import Report
+
+__all__ = ["FAMILIES", "SEEDS", "Case", "Family", "cases"]
+
+#: Seeds with which every fault has to be rejected.
+SEEDS = (0, 1)
+
+
+@dataclass(frozen=True, eq=False)
+class Family:
+    """Faults of one contract.
+
+    Parameters
+    ----------
+    title : str
+        Name of the contract.
+    mutants : dict of str to Mutant
+        The faults.
+    judge : callable
+        ``judge(mutant, window, seed) -> Report``.
+    """
+
+    title: str
+    mutants: dict[str, Mutant]
+    judge: Callable[[Mutant, int | None, int], Report]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One fault under one support."""
+
+    family: Family
+    name: str
+    window: int | None
+
+    @property
+    def mutant(self) -> Mutant:
+        """The fault."""
+        return self.family.mutants[self.name]
+
+    @property
+    def label(self) -> str:
+        """Its row in the kill matrix."""
+        return self.name if self.window is None else f"{self.name} (window {self.window})"
+
+    def report(self, seed: int) -> Report:
+        """Verdict with a seed."""
+        return self.family.judge(self.mutant, self.window, seed)
+
+
+def _judge_quantizer(mutant: Mutant, window: int | None, seed: int) -> Report:
+    return verify_soft_quantizer(
+        mutant.factory(window), window=window, dtype=mutant.dtype, seed=seed
+    )
+
+
+#: Every contract that there are faults for.
+FAMILIES: tuple[Family, ...] = (Family("Soft quantizer", MUTANTS | MORE_MUTANTS, _judge_quantizer),)
+
+
+def cases() -> Iterator[Case]:
+    """Every fault with every support for which it is one."""
+    for family in FAMILIES:
+        for name, mutant in family.mutants.items():
+            for window in mutant.windows:
+                yield Case(family, name, window)
