@@ -31,9 +31,6 @@ Array = NDArray[np.float64]
 EPS64 = float(np.finfo(np.float64).eps)
 # Levels with less probability than this take no part in the length of a sum.
 _NEGLIGIBLE = 1e-12
-# A neighbour below this leaves even float64 arithmetic exact: no noise of automatic
-# differentiation.
-_EXACT = 1e-20
 # Largest offset in units of q: keeps squares finite.
 _FAR = 1e100
 
@@ -125,8 +122,12 @@ def error_bounds(
         w3 += 3.0 * w1 * w2 + w1**3
         w2 += w1 * w1
 
-        noise = EPS64 if others > _EXACT * total else 0.0
+        # Automatic differentiation through float64 weights rounds the mean: by eps64, or by all
+        # that lies off the nearest level, if that is less; and more for a long sum, whose
+        # probabilities do not add up to one.
+        noise = min(EPS64, others / total)
         long = 1.0 + c_sum * terms
+        noise *= long
         rounded = 1.0 + abs(r)
         flat_v = long * (raw2 + m * m) + 2.0 * rounded * apart + 2.0 * v
         flat_s = long * (raw3 + 3.0 * abs(m) * raw2 + 2.0 * abs(m) ** 3) + 3.0 * rounded * v + cube

@@ -91,7 +91,8 @@ def softmax_unscaled(window: int | None) -> QuantizerFunction:
         rest = z - nearest * q
         away = k * q[:, None]
         logits = alpha[:, None] * away * (2 * rest[:, None] - away)
-        w = np.exp(logits)
+        # Next to a tie of a very hard quantizer the rounding of rest can make a neighbour nearer.
+        w = np.exp(logits - logits.max(1, keepdims=True))
         p = w / w.sum(1, keepdims=True)
         v = (nearest[:, None] + k) * q[:, None]
         mean = (p * v).sum(1)
