@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from oracles.poison import poisoned_memory
 
 __all__ = ["ContractError", "call_checked"]
 
@@ -43,7 +46,8 @@ def call_checked(
     exact : tuple of str
         Outputs that may be integers (of any width) as well.
     poison : float
-        What freed memory is filled with before the call, so that an unwritten element shows.
+        What free memory is filled with before the call, so that an unwritten element shows
+        (:mod:`oracles.poison`).
 
     Returns
     -------
@@ -56,17 +60,15 @@ def call_checked(
         It raised, changed its arguments, or gave not that many arrays of those shapes and dtype.
     """
     before = [array.tobytes() for array in arguments]
-    _poison_free_memory(
-        [int(np.prod(shape)) * dtype.itemsize for shape in outputs.values()], poison
-    )
-    with warnings.catch_warnings(), np.errstate(all="ignore"):
+    sizes = [math.prod(shape) * dtype.itemsize for shape in outputs.values()]
+    with warnings.catch_warnings(), np.errstate(all="ignore"), poisoned_memory(sizes, poison):
         # An overflow that the function handles is its own business.
         warnings.simplefilter("ignore")
         try:
             result = fn(*arguments, max_level)
         except ContractError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise ContractError(f"the function raised {type(error).__name__}: {error}") from error
     if [array.tobytes() for array in arguments] != before:
         raise ContractError("the function changed its input arrays; work on copies")
@@ -96,12 +98,3 @@ def _check_output(
         return
     if not np.issubdtype(output.dtype, np.floating) or output.dtype.itemsize < dtype.itemsize:
         raise ContractError(f"{name} has dtype {output.dtype}; return {dtype}")
-
-
-def _poison_free_memory(sizes: list[int], poison: float) -> None:
-    """Fill freed blocks of the outputs' sizes with a value that no output should hold."""
-    blocks = []
-    for nbytes in sizes:
-        # Allocators hand freed blocks of a size out again; some keep several.
-        blocks += [np.full(max(nbytes // 4, 1), poison, dtype=np.float32) for _ in range(4)]
-    del blocks

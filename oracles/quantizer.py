@@ -5,17 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from oracles import identities
 from oracles.contract import ContractError
 from oracles.differences import check_differences
 from oracles.error_map import MAP_LEVEL, check_map
+from oracles.layouts import Batch, check_broadcast, check_layouts, make_grid, same_bits
 from oracles.reference_check import check_reference
 from oracles.regimes import REGIMES, Cases, make_cases
 from oracles.report import ErrorMap, Report
-from oracles.subject import Array, PointFindings, QuantizerFunction, Subject
+from oracles.shrink import shrink_failures
+from oracles.subject import Array, Inputs, PointFindings, QuantizerFunction, Subject
 
-__all__ = ["BUDGETS", "verify_soft_quantizer"]
+__all__ = ["BUDGETS", "cheap_level", "check_arguments", "level_counts", "verify_soft_quantizer"]
 
 #: Elements per regime, by budget, for each level count.
 BUDGETS: dict[str, dict[int, int]] = {
@@ -31,6 +34,7 @@ def verify_soft_quantizer(
     dtype: Any = "float32",
     seed: int = 0,
     budget: str = "quick",
+    broadcast: bool | None = None,
 ) -> Report:
     """Judge an implementation of the soft quantizer and its partials.
 
@@ -39,7 +43,8 @@ def verify_soft_quantizer(
     fn : callable
         ``fn(z, q, alpha, max_level) -> (value, dz, dq, dalpha)``, elementwise: three NumPy arrays
         of shape (n,) and of ``dtype`` in, four floating arrays of that shape out. ``max_level``
-        is an int. q and alpha are positive; all inputs are finite.
+        is an int. q and alpha are positive; all inputs are finite. n may be 0, and arrays may
+        have any stride >= 0.
     window : int, optional
         The support that ``fn`` claims: an odd number >= 3 of levels about the nearest one (the
         masked CPMF), or None for all 2L+1 levels.
@@ -49,6 +54,10 @@ def verify_soft_quantizer(
         Of the inputs, >= 0.
     budget : {"quick", "full"}
         How many inputs: some 360, or some 5,700.
+    broadcast : bool, optional
+        Inputs of more dimensions, and of different shapes that broadcast (all four outputs have
+        the broadcast shape, none is reduced). True: required. False: not tried. None: judged if
+        ``fn`` gives finite results of that shape, otherwise said in ``Report.notes``.
 
     Returns
     -------
@@ -76,11 +85,13 @@ def verify_soft_quantizer(
     ----------
     JPEG-DL, eq. (5)-(7) and (10); appendix A.12 for the masked CPMF.
     """
-    kind = _check_arguments(fn, window, dtype, seed, budget)
+    kind = check_arguments(fn, window, dtype, seed, budget)
+    if broadcast is not None and not isinstance(broadcast, bool):
+        raise TypeError(f"broadcast must be None, True or False, got {broadcast!r}")
     out = PointFindings(tuple(REGIMES))
     maps: tuple[ErrorMap, ...] = ()
     try:
-        for max_level, per_regime in _level_counts(window, budget).items():
+        for max_level, per_regime in level_counts(window, BUDGETS[budget]).items():
             subject = Subject(fn, window, kind, max_level)
             # A stream of its own per level count: adding one changes no other.
             rng = np.random.default_rng([seed, max_level])
@@ -90,6 +101,9 @@ def verify_soft_quantizer(
                 _judge(subject, cases, out, rng)
                 if max_level == MAP_LEVEL:
                     maps = check_map(subject, out, budget=budget)
+                if max_level == cheap_level(window):
+                    rng = np.random.default_rng([seed, max_level, 1])
+                    _judge_layouts(subject, out, rng, budget=budget, broadcast=broadcast)
     except ContractError as error:
         out.broke(str(error))
     support = "all levels" if window is None else f"window {window}"
@@ -100,11 +114,14 @@ def verify_soft_quantizer(
         "dtype": kind.name,
         "seed": seed,
         "budget": budget,
+        "broadcast": broadcast,
     }
-    return Report(title, out.checks, maps, tuple(out.notes), settings)
+    with np.errstate(all="ignore"):
+        return shrink_failures(fn, Report(title, out.checks, maps, tuple(out.notes), settings))
 
 
-def _check_arguments(fn: Any, window: Any, dtype: Any, seed: Any, budget: Any) -> np.dtype[Any]:
+def check_arguments(fn: Any, window: Any, dtype: Any, seed: Any, budget: Any) -> np.dtype[Any]:
+    """Check the arguments that the judges of elementwise functions share; return the dtype."""
     if not callable(fn):
         raise TypeError(
             f"fn must be callable as fn(z, q, alpha, max_level), got {type(fn).__name__}"
@@ -130,13 +147,17 @@ def _check_arguments(fn: Any, window: Any, dtype: Any, seed: Any, budget: Any) -
     return np.dtype(name)
 
 
-def _level_counts(window: int | None, budget: str) -> dict[int, int]:
+def level_counts(window: int | None, counts: dict[int, int]) -> dict[int, int]:
     """Level counts to try: those that hold the window, and the one that it just fills."""
-    counts = BUDGETS[budget]
     if window is None:
         return counts
     fill = int(window) // 2
     return {fill: counts[1]} | {level: n for level, n in counts.items() if level > fill}
+
+
+def cheap_level(window: int | None) -> int:
+    """Level count of the checks that need many elements, not many levels."""
+    return 3 if window is None else max(3, int(window) // 2)
 
 
 def _judge(subject: Subject, cases: Cases, out: PointFindings, rng: np.random.Generator) -> None:
@@ -175,16 +196,15 @@ def _check_finite(subject: Subject, cases: Cases, got: Array, out: PointFindings
 
 def _check_repeatable(subject: Subject, cases: Cases, got: Array, out: PointFindings) -> None:
     """The same call again gives the same bits."""
-    again = subject(cases.inputs)
-    same = (again == got) | (np.isnan(again) & np.isnan(got))
+    again, before, tolerance = same_bits(subject(cases.inputs), got)
     out.compare_all(
         "determinism",
         cases.regimes,
         subject,
         cases.inputs,
-        got=np.where(same, 0.0, again),
-        expected=np.where(same, 0.0, got),
-        tolerance=np.full(got.shape, np.finfo(np.float64).tiny),
+        got=again,
+        expected=before,
+        tolerance=tolerance,
     )
 
 
@@ -213,3 +233,46 @@ def _check_neighbours(
                 expected=got[:, chosen],
                 tolerance=tolerance[:, chosen],
             )
+
+
+def _judge_layouts(
+    subject: Subject,
+    out: PointFindings,
+    rng: np.random.Generator,
+    *,
+    budget: str,
+    broadcast: bool | None,
+) -> None:
+    """Strides, broadcasting, lengths and unwritten memory; see :mod:`oracles.layouts`."""
+    level, window = subject.max_level, subject.window
+    cases = make_cases(level, per_regime=5, dtype=subject.dtype, rng=rng)
+    grid = make_grid(level, subject.dtype, rng)
+    z, q, alpha = (np.append(a, b) for a, b in zip(cases.inputs, grid.inputs, strict=True))
+    inputs = Inputs(z, q, alpha)
+    expected = subject(inputs)
+    sure = ~subject.ambiguous(inputs)
+    tolerance = 2 * subject.tolerance(inputs)
+
+    def compare(
+        evidence: str, regime: str, index: NDArray[np.intp], got: Array, want: Array, exact: bool
+    ) -> None:
+        if exact:
+            got, want, allowed = same_bits(got, want)
+        else:
+            keep = sure[index]
+            index, got, want = index[keep], got[:, keep], want[:, keep]
+            allowed = tolerance[:, index]
+        out.compare_all(
+            evidence,
+            regime,
+            subject,
+            inputs.take(index),
+            got=got,
+            expected=want,
+            tolerance=allowed,
+        )
+
+    batch = Batch((z, q, alpha), expected, subject.dtype, subject.raw, compare)
+    levels = 2 * level + 1 if window is None else window
+    check_layouts(batch, out, rng, budget=budget, levels=levels)
+    check_broadcast(batch, grid, out, offset=cases.inputs.z.size, broadcast=broadcast)

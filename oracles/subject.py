@@ -80,6 +80,17 @@ class Subject:
         shapes = dict.fromkeys(OUTPUTS, inputs.z.shape)
         return np.array(call_checked(self.fn, arguments, self.max_level, shapes, dtype=self.dtype))
 
+    def raw(
+        self, arguments: tuple[NDArray[Any], ...], shape: tuple[int, ...], poison: float = np.nan
+    ) -> Array:
+        """Value and partials, shape (4, *shape), of arrays that are handed over as they are."""
+        shapes = dict.fromkeys(OUTPUTS, shape)
+        return np.array(
+            call_checked(
+                self.fn, arguments, self.max_level, shapes, dtype=self.dtype, poison=poison
+            )
+        )
+
     def round(self, *arrays: Array) -> Inputs:
         """Return inputs rounded to the working dtype."""
         return Inputs(*(array.astype(self.dtype).astype(np.float64) for array in arrays))

@@ -2,6 +2,16 @@
 
 from __future__ import annotations
 
+from oracles.adapters.arrays import array_function
+from oracles.adapters.process import process_function
+from oracles.adapters.torch_layer import torch_jpeg_layer
+from oracles.adapters.torch_probabilities import torch_cpmf
 from oracles.adapters.torch_quantizer import torch_soft_quantizer
 
-__all__ = ["torch_soft_quantizer"]
+__all__ = [
+    "array_function",
+    "process_function",
+    "torch_cpmf",
+    "torch_jpeg_layer",
+    "torch_soft_quantizer",
+]

@@ -1,4 +1,4 @@
-"""The torch adapter, and ``verify`` as a command."""
+"""The torch adapter."""
 
 from __future__ import annotations
 
@@ -8,12 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-import typer
-from typer.testing import CliRunner
 
 import oracles
 from oracles import torch_soft_quantizer, verify_soft_quantizer
-from oracles.cli import resolve, verify
+from oracles.cli import resolve
 
 SOURCE = """
 import torch
@@ -38,10 +36,6 @@ def constant(z, q, alpha, *, max_level, window):
 
 number = 3
 """
-
-runner = CliRunner()
-app = typer.Typer()
-app.command()(verify)
 
 
 @pytest.fixture
@@ -107,44 +101,3 @@ def test_torch_is_imported_lazily() -> None:
     )
     root = Path(oracles.__file__).parents[1]
     assert subprocess.run([sys.executable, "-c", code], cwd=root, check=False).returncode == 0
-
-
-def test_verify_passes_a_right_function(module: str) -> None:
-    result = runner.invoke(app, [f"{module}:right"])
-    assert result.exit_code == 0, result.output
-    assert result.output.count("passed") == 4
-    assert "window 5" in result.output
-    assert "float64" in result.output
-
-
-def test_verify_rejects_a_wrong_function_and_says_where(module: str) -> None:
-    result = runner.invoke(app, [f"{module}:wrong", "--window", "3", "--dtype", "float32"])
-    assert result.exit_code == 1
-    assert "FAILED" in result.output
-    assert "window 3" in result.output
-    assert "max_level=" in result.output
-    assert "0x1" in result.output
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["no_such_package.at_all:f"], "cannot import module 'no_such_package.at_all'"),
-        (["{module}:absent"], "has no 'absent'"),
-        (["{module}:number"], "is not callable but int"),
-        (["{module}"], "target must be package.module:function"),
-        (["{module}:right", "--window", "4"], "window must be None or an odd number"),
-        (["{module}:right", "--dtype", "float16"], "dtype must be 'float32' or 'float64'"),
-        (["{module}:right", "--seed", "-1"], "seed must be >= 0"),
-        (["{module}:right", "--budget", "huge"], "budget must be one of quick, full"),
-    ],
-)
-def test_wrong_arguments_of_the_command(module: str, arguments: list[str], message: str) -> None:
-    result = runner.invoke(app, [argument.format(module=module) for argument in arguments])
-    assert result.exit_code == 2
-    assert message in result.output
-
-
-def test_the_package_s_own_quantizer_passes() -> None:
-    result = runner.invoke(app, [])
-    assert result.exit_code == 0, result.output

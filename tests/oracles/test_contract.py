@@ -122,10 +122,10 @@ def test_the_level_count_is_an_int_and_inputs_have_the_dtype() -> None:
     def fn(z: Any, q: Any, alpha: Any, level: int) -> Any:
         seen.add((type(level), z.dtype.name, q.dtype.name, alpha.dtype.name, z.ndim))
         assert z.flags.writeable
-        assert z.flags.c_contiguous
+        assert all(step >= 0 for step in z.strides)
         return SOUND(z, q, alpha, level)
 
-    verify_soft_quantizer(fn, dtype="float64").raise_if_failed()
+    verify_soft_quantizer(fn, dtype="float64", broadcast=False).raise_if_failed()
     assert seen == {(int, "float64", "float64", "float64", 1)}
 
 
