@@ -6,6 +6,7 @@ import typer
 
 import jpegdl.benchmark
 import oracles.cli
+import oracles.vectors_cli
 import trainer.cli
 
 app = typer.Typer(
@@ -22,5 +23,6 @@ COMMANDS = (
 )
 for command in COMMANDS:
     app.command()(command)
+app.add_typer(oracles.vectors_cli.app, name="vectors")
 
 __all__ = ["app"]

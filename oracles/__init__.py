@@ -11,33 +11,71 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from oracles.adapters import torch_soft_quantizer
+    from oracles.adapters import (
+        array_function,
+        process_function,
+        torch_cpmf,
+        torch_jpeg_layer,
+        torch_soft_quantizer,
+    )
     from oracles.contract import ContractError
+    from oracles.cpmf import verify_cpmf
+    from oracles.layer import verify_jpeg_layer
     from oracles.quantizer import verify_soft_quantizer
+    from oracles.replay import Replay, replay_point
     from oracles.report import Check, ErrorMap, Location, Report
+    from oracles.search import search_worst
+    from oracles.search_result import SearchResult
     from oracles.tolerance import Tolerances, tolerances
+    from oracles.vectors import verify_layer_vectors, verify_results, verify_vectors
 
 __all__ = [
     "Check",
     "ContractError",
     "ErrorMap",
     "Location",
+    "Replay",
     "Report",
+    "SearchResult",
     "Tolerances",
+    "array_function",
+    "process_function",
+    "replay_point",
+    "search_worst",
     "tolerances",
+    "torch_cpmf",
+    "torch_jpeg_layer",
     "torch_soft_quantizer",
+    "verify_cpmf",
+    "verify_jpeg_layer",
+    "verify_layer_vectors",
+    "verify_results",
     "verify_soft_quantizer",
+    "verify_vectors",
 ]
 
 _HOMES = {
+    "Replay": "replay",
+    "replay_point": "replay",
+    "SearchResult": "search_result",
+    "search_worst": "search",
     "Check": "report",
     "ContractError": "contract",
     "ErrorMap": "report",
     "Location": "report",
     "Report": "report",
     "Tolerances": "tolerance",
+    "array_function": "adapters",
+    "process_function": "adapters",
     "tolerances": "tolerance",
+    "torch_cpmf": "adapters",
+    "torch_jpeg_layer": "adapters",
     "torch_soft_quantizer": "adapters",
+    "verify_cpmf": "cpmf",
+    "verify_jpeg_layer": "layer",
+    "verify_layer_vectors": "vectors",
+    "verify_results": "vectors",
+    "verify_vectors": "vectors",
     "verify_soft_quantizer": "quantizer",
 }
 

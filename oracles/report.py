@@ -4,9 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from math import inf, isnan
+from pathlib import Path
 from typing import Any
 
-__all__ = ["Check", "ErrorMap", "Location", "Report"]
+__all__ = ["Check", "ErrorMap", "Location", "Report", "short_hex"]
+
+
+def short_hex(x: float) -> str:
+    """``float.hex`` without the zeros at the end of the mantissa.
+
+    Parameters
+    ----------
+    x : float
+
+    Returns
+    -------
+    str
+        Exact, such as ``0x1.8p+1``.
+    """
+    head, mark, exponent = x.hex().partition("p")
+    if "." in head:
+        head = head.rstrip("0").rstrip(".")
+    return head + mark + exponent
 
 
 @dataclass(frozen=True)
@@ -38,14 +58,15 @@ class Location:
 
     @property
     def units(self) -> float:
-        """The error in units of the tolerance."""
-        return abs(self.got - self.expected) / self.tolerance
+        """The error in units of the tolerance; infinite where a number is NaN."""
+        units = abs(self.got - self.expected) / self.tolerance
+        return inf if isnan(units) else units
 
     def __str__(self) -> str:
-        """One line; floating inputs as exact hex."""
+        """Place, numbers and simplest input, a line each; floating inputs as exact hex."""
         parts = [f"element {self.index}:"]
         parts += [
-            f"{name}={value.hex() if isinstance(value, float) else value}"
+            f"{name}={short_hex(value) if isinstance(value, float) else value}"
             for name, value in self.inputs.items()
         ]
         if {"z", "q", "alpha"} <= set(self.inputs):
@@ -53,8 +74,9 @@ class Location:
             parts.append(f"(z/q={z / q:.9g}, h={alpha * q * q:.6g})")
         place = " ".join(parts)
         text = (
-            f"{place}: got {self.got!r}, expected {self.expected!r}, "
-            f"difference {abs(self.got - self.expected):.3g}, tolerance {self.tolerance:.3g}"
+            f"{place}\n       got {self.got!r}, expected {self.expected!r}, "
+            f"difference {abs(self.got - self.expected):.3g} = {self.units:.3g} x tolerance "
+            f"{self.tolerance:.3g}"
         )
         return f"{text}\n       shrunk: {self.shrunk}" if self.shrunk else text
 
@@ -195,26 +217,109 @@ class Report:
         """
         if self.passed:
             return
-        raise AssertionError("\n".join([self._headline(), *self._worst_failures()]))
+        again = self.replay()
+        lines = [self.headline, *map(str, self.worst_failures)]
+        raise AssertionError("\n".join([*lines, *([f"replay: {again}"] if again else [])]))
+
+    def replay(self, check: Check | None = None) -> str:
+        """Return the line that shows a failure again.
+
+        Parameters
+        ----------
+        check : Check, optional
+            The failure; by default the worst one that a single point shows, or else the verdict.
+
+        Returns
+        -------
+        str
+            For a shell where the report came from the command line, otherwise for Python; empty
+            where the settings do not tell.
+        """
+        from oracles.replay import format_point, replay_line
+
+        if check is None:
+            shown = [c for c in self.failures if _is_a_point(c)]
+            check = max(shown, key=lambda c: c.worst, default=None)
+        if check is None or check.where is None or not _is_a_point(check):
+            return replay_line(self.settings)
+        if check.where.shrunk.startswith("z="):
+            return replay_line(self.settings, check.where.shrunk.partition(": ")[0])
+        inputs: dict[str, Any] = dict(check.where.inputs)
+        columns = {name: [float(inputs[name])] for name in ("z", "q", "alpha")}
+        return replay_line(self.settings, format_point(columns, inputs["max_level"]))
+
+    def to_json(self) -> str:
+        """Write the report as JSON that :meth:`from_json` reads without loss.
+
+        Returns
+        -------
+        str
+            An object with ``"schema": 1``. What a replay needs (inputs, got, expected, tolerance)
+            is written as hexadecimal floats, other numbers as the shortest decimal that is exact;
+            not a number and infinity as ``"nan"``, ``"inf"`` and ``"-inf"``.
+        """
+        from oracles.report_json import write
+
+        return write(self)
+
+    @classmethod
+    def from_json(cls, text: str) -> Report:
+        """Read what :meth:`to_json` wrote.
+
+        Parameters
+        ----------
+        text : str
+            One report.
+
+        Returns
+        -------
+        Report
+
+        Raises
+        ------
+        ValueError
+            If the text is no JSON, or no report of a known schema.
+        """
+        from oracles.report_json import read
+
+        return read(text)
+
+    def to_html(self) -> str:
+        """Write the report as one page that needs no other file and no network.
+
+        Returns
+        -------
+        str
+            HTML with the checks, the failures and the error maps.
+        """
+        from oracles.report_html import write_page
+
+        return write_page([self])
+
+    def save(self, path: str | Path) -> None:
+        """Write the report to a file.
+
+        Parameters
+        ----------
+        path : str or Path
+            Its suffix chooses the format: ``.json`` or ``.html``.
+
+        Raises
+        ------
+        ValueError
+            If the suffix is another one.
+        """
+        path = Path(path)
+        writers = {".json": self.to_json, ".html": self.to_html}
+        if path.suffix not in writers:
+            raise ValueError(f"path must end in .json or .html, got {str(path)!r}")
+        path.write_text(writers[path.suffix](), encoding="utf-8")
 
     def print(self) -> None:
-        """Print the report as a coloured table, one row per evidence and output."""
-        from rich.console import Console
-        from rich.table import Table
+        """Print the report as a coloured table, one row per evidence."""
+        from oracles.report_table import print_report
 
-        table = Table(title=self._headline(), title_justify="left")
-        for name in ("evidence", "output", "regimes", "points"):
-            table.add_column(name)
-        table.add_column("worst / tolerance", justify="right")
-        table.add_column("worst in")
-        table.add_column("verdict")
-        for row in self._summary():
-            verdict = "[green]ok[/green]" if row[-1] == "ok" else "[bold red]FAIL[/bold red]"
-            table.add_row(*row[:-1], verdict)
-        console = Console()
-        console.print(table)
-        for line in self._worst_failures():
-            console.print(line, markup=False, highlight=False, soft_wrap=True)
+        print_report(self)
 
     def __str__(self) -> str:
         """The same table as plain text."""
@@ -225,9 +330,11 @@ class Report:
             "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
             for row in rows
         ]
-        return "\n".join([self._headline(), *lines, *self._worst_failures()])
+        return "\n".join([self.headline, *lines, *map(str, self.worst_failures)])
 
-    def _headline(self) -> str:
+    @property
+    def headline(self) -> str:
+        """Verdict, what was judged, and the largest error: one line."""
         verdict = "PASSED" if self.passed else "FAILED"
         found = f"{len(self.checks)} checks, {len(self.failures)} failed"
         return f"{verdict}: {self.title} ({found}, worst {self.worst:.3g} x tolerance)"
@@ -248,12 +355,21 @@ class Report:
                 "ok" if all(check.passed for check in members) else "FAIL",
             )
 
-    def _worst_failures(self) -> Iterator[str]:
+    @property
+    def worst_failures(self) -> tuple[Check, ...]:
         """One failure per evidence and output: the largest."""
         groups: dict[tuple[str, str], Check] = {}
         for check in self.failures:
             key = (check.evidence, check.output)
             if key not in groups or check.worst > groups[key].worst:
                 groups[key] = check
-        for check in groups.values():
-            yield str(check)
+        return tuple(groups.values())
+
+
+def _is_a_point(check: Check) -> bool:
+    """Whether calling the function at the place alone shows what is wrong there."""
+    return (
+        check.evidence in ("reference", "finite", "search")
+        and check.where is not None
+        and {"z", "q", "alpha", "max_level"} <= set(check.where.inputs)
+    )

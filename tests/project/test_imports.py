@@ -82,7 +82,7 @@ ALLOWED = {
     "torch_impl": ("reference.standard",),
     "oracles": ("reference",),
     "trainer": ("torch_impl",),
-    "jpegdl": tuple(f"{room}.cli" for room in ROOMS),
+    "jpegdl": (*(f"{room}.cli" for room in ROOMS), "oracles.vectors_cli"),
 }
 
 
@@ -165,6 +165,11 @@ def modules_after(statement: str) -> set[str]:
             {"numba", "triton", "oracles", "mpmath", "matplotlib", "trainer", "hypothesis"},
         ),
         ("import oracles", {"torch", "numba", "hypothesis", "matplotlib"}),
+        ("import oracles.cli", {"torch", "numba", "hypothesis", "matplotlib"}),
+        (
+            "import oracles.pytest_plugin",
+            {"numpy", "torch", "numba", "hypothesis", "matplotlib", "rich", "typer", "reference"},
+        ),
         ("import oracles.adapters", {"torch", "torch_impl", "hypothesis", "matplotlib"}),
         ("import jpegdl.cli", {"torch", "numba", "matplotlib", "skimage"}),
     ],
