@@ -15,23 +15,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from reference._validation import Array, as_positive, check_max_level, check_window
-from reference.blocks import (
-    dct2,
-    idct2,
-    merge_blocks,
-    pad_edges,
-    pad_edges_adjoint,
-    split_blocks,
-)
-from reference.color import (
-    rgb_to_ycbcr,
-    rgb_to_ycbcr_adjoint,
-    ycbcr_to_rgb,
-    ycbcr_to_rgb_adjoint,
-)
 from reference.cpmf import Partials, hard_quantize, soft_quantize, soft_quantize_partials
-from reference.sampling import downsample, downsample_adjoint, upsample, upsample_adjoint
-from reference.standard import BLOCK_SIZE, LEVEL_SHIFT, SUBSAMPLINGS
+from reference.layer_steps import (
+    Coefficients,
+    analyse,
+    analyse_adjoint,
+    synthesize,
+    synthesize_adjoint,
+)
+from reference.standard import SUBSAMPLINGS
 
 __all__ = ["LayerGradients", "jpeg_layer", "jpeg_layer_vjp"]
 
@@ -44,13 +36,6 @@ class LayerGradients(NamedTuple):
     image: Array
     q: Array
     alpha: Array
-
-
-class _Coefficients(NamedTuple):
-    """DCT coefficients, or gradients with respect to them."""
-
-    luma: Array  # (N, 1, H'/8, W'/8, 8, 8)
-    chroma: Array  # (N, 2, H'/8v, W'/8h, 8, 8)
 
 
 class _Quantization(NamedTuple):
@@ -146,10 +131,10 @@ def jpeg_layer(
     image = _checked_image(image)
     factors = _checked_factors(subsampling)
     quantization = _checked_tables(q, alpha, max_level, window, quantizer, compiled)
-    z = _analyse(image, factors)
+    z = analyse(image, factors)
     for step in range(len(quantization.q)):
-        z = _Coefficients(*(quantization.apply(plane, step, t) for t, plane in enumerate(z)))
-    return _synthesize(z, factors)[..., : image.shape[-2], : image.shape[-1]]
+        z = Coefficients(*(quantization.apply(plane, step, t) for t, plane in enumerate(z)))
+    return synthesize(z, factors)[..., : image.shape[-2], : image.shape[-1]]
 
 
 def jpeg_layer_vjp(
@@ -202,62 +187,26 @@ def jpeg_layer_vjp(
     factors = _checked_factors(subsampling)
     quantization = _checked_tables(q, alpha, max_level, window, quantizer, compiled)
 
-    z = _analyse(image, factors)
+    z = analyse(image, factors)
     rounds: list[tuple[Partials, ...]] = []
     for step in range(len(quantization.q)):
         rounds.append(tuple(quantization.partials(plane, step, t) for t, plane in enumerate(z)))
-        z = _Coefficients(*(partials.value for partials in rounds[-1]))
+        z = Coefficients(*(partials.value for partials in rounds[-1]))
 
-    grad_z = _synthesize_adjoint(np.asarray(grad_output, dtype=np.float64), factors)
+    grad_z = synthesize_adjoint(np.asarray(grad_output, dtype=np.float64), factors)
     grad_q, grad_alpha = np.empty((2, *quantization.q.shape))
     for step, partials in reversed(list(enumerate(rounds))):
         for table, (grad, p) in enumerate(zip(grad_z, partials, strict=True)):
             grad_q[step, table] = (grad * p.dq).sum(axis=(0, 1, 2, 3))
             grad_alpha[step, table] = (grad * p.dalpha).sum(axis=(0, 1, 2, 3))
-        grad_z = _Coefficients(*(g * p.dz for g, p in zip(grad_z, partials, strict=True)))
+        grad_z = Coefficients(*(g * p.dz for g, p in zip(grad_z, partials, strict=True)))
     height, width = image.shape[-2:]
     shape = np.shape(q)
     return LayerGradients(
-        image=_analyse_adjoint(grad_z, factors, (height, width)),
+        image=analyse_adjoint(grad_z, factors, (height, width)),
         q=grad_q.reshape(shape),
         alpha=grad_alpha.reshape(shape),
     )
-
-
-def _analyse(image: Array, factors: tuple[int, int]) -> _Coefficients:
-    padded = pad_edges(image, _mcu(factors))
-    ycbcr = rgb_to_ycbcr(padded - LEVEL_SHIFT)
-    chroma = downsample(ycbcr[:, 1:], factors)
-    return _Coefficients(dct2(split_blocks(ycbcr[:, :1])), dct2(split_blocks(chroma)))
-
-
-def _analyse_adjoint(
-    grad: _Coefficients, factors: tuple[int, int], shape: tuple[int, int]
-) -> Array:
-    luma = merge_blocks(idct2(grad.luma))
-    chroma = downsample_adjoint(merge_blocks(idct2(grad.chroma)), factors)
-    padded = rgb_to_ycbcr_adjoint(np.concatenate([luma, chroma], axis=1))
-    return pad_edges_adjoint(padded, shape)
-
-
-def _synthesize(z: _Coefficients, factors: tuple[int, int]) -> Array:
-    luma = merge_blocks(idct2(z.luma))
-    chroma = upsample(merge_blocks(idct2(z.chroma)), factors)
-    return ycbcr_to_rgb(np.concatenate([luma, chroma], axis=1)) + LEVEL_SHIFT
-
-
-def _synthesize_adjoint(grad: Array, factors: tuple[int, int]) -> _Coefficients:
-    height, width = grad.shape[-2:]
-    down, across = (-size % unit for size, unit in zip((height, width), _mcu(factors), strict=True))
-    # What is cropped from the output has no influence: its gradient is zero.
-    padded = np.pad(grad, ((0, 0), (0, 0), (0, down), (0, across)))
-    ycbcr = ycbcr_to_rgb_adjoint(padded)
-    chroma = upsample_adjoint(ycbcr[:, 1:], factors)
-    return _Coefficients(dct2(split_blocks(ycbcr[:, :1])), dct2(split_blocks(chroma)))
-
-
-def _mcu(factors: tuple[int, int]) -> tuple[int, int]:
-    return BLOCK_SIZE * factors[0], BLOCK_SIZE * factors[1]
 
 
 def _check_floats(name: str, value: object) -> None:

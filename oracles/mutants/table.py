@@ -25,9 +25,12 @@ class Mutant(NamedTuple):
         At least this many kinds of evidence have to reject it.
     dtype : str
         Dtype in which it is a fault.
+    subsampling : str
+        Chroma subsampling with which it is a fault; for layers.
     """
 
     factory: Callable[..., Callable[..., Any]]
     windows: tuple[int | None, ...]
     evidence: int
     dtype: str = "float32"
+    subsampling: str = "4:4:4"

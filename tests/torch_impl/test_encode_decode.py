@@ -8,9 +8,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from oracles.layer_bounds import layer_bounds
 from reference.jpeg_layer import jpeg_layer, jpeg_layer_vjp
 from reference.standard import SUBSAMPLINGS
-from tests.torch_impl._layer_bounds import layer_bounds
 from torch_impl import adjoints, transforms
 from torch_impl.encode_decode import encode_decode
 from torch_impl.kernels.cpu_blocks import tiles

@@ -12,9 +12,9 @@ import torch
 
 from oracles import verify_soft_quantizer
 from oracles.adapters import torch_soft_quantizer
+from oracles.layer_bounds import layer_bounds
 from reference.jpeg_layer import jpeg_layer, jpeg_layer_vjp
 from reference.standard import SUBSAMPLINGS, annex_k_tables
-from tests.torch_impl._layer_bounds import layer_bounds
 from torch_impl import JPEGLayer, soft_quantize
 from torch_impl.encode_decode import encode_decode
 from torch_impl.kernels import composition

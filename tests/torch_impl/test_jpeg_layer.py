@@ -11,11 +11,11 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from oracles.layer_bounds import layer_bounds
 from reference.jpeg_layer import jpeg_layer, jpeg_layer_vjp
 from reference.standard import SUBSAMPLINGS, annex_k_tables
 from tests.strategies import seeds
 from tests.torch_impl._judging import eager_kernels
-from tests.torch_impl._layer_bounds import layer_bounds
 from torch_impl import JPEGLayer
 
 NAMES = sorted(SUBSAMPLINGS)

@@ -13,9 +13,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from oracles.layer_bounds import layer_bounds
 from reference.jpeg_layer import jpeg_layer, jpeg_layer_vjp
 from reference.standard import SUBSAMPLINGS
-from tests.torch_impl._layer_bounds import layer_bounds
 from tests.torch_impl._triton_devices import (
     DEVICES,
     INTERPRETED,
