@@ -6,7 +6,6 @@ import typer
 
 import jpegdl.benchmark
 import oracles.cli
-import oracles.vectors_cli
 import trainer.cli
 
 app = typer.Typer(
@@ -23,6 +22,6 @@ COMMANDS = (
 )
 for command in COMMANDS:
     app.command()(command)
-app.add_typer(oracles.vectors_cli.app, name="vectors")
+app.add_typer(oracles.cli.vectors, name="vectors")
 
 __all__ = ["app"]

@@ -19,13 +19,13 @@ if TYPE_CHECKING:
         torch_soft_quantizer,
     )
     from oracles.contract import ContractError
-    from oracles.cpmf import verify_cpmf
-    from oracles.layer import verify_jpeg_layer
-    from oracles.quantizer import verify_soft_quantizer
-    from oracles.replay import Replay, replay_point
+    from oracles.cpmf.judge import verify_cpmf
+    from oracles.layer.judge import verify_jpeg_layer
+    from oracles.quantizer.judge import verify_soft_quantizer
+    from oracles.quantizer.replay import Replay, replay_point
+    from oracles.quantizer.search import search_worst
+    from oracles.quantizer.search_result import SearchResult
     from oracles.report import Check, ErrorMap, Location, Report
-    from oracles.search import search_worst
-    from oracles.search_result import SearchResult
     from oracles.tolerance import Tolerances, tolerances
     from oracles.vectors import verify_layer_vectors, verify_results, verify_vectors
 
@@ -55,10 +55,10 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Replay": "replay",
-    "replay_point": "replay",
-    "SearchResult": "search_result",
-    "search_worst": "search",
+    "Replay": "quantizer.replay",
+    "replay_point": "quantizer.replay",
+    "SearchResult": "quantizer.search_result",
+    "search_worst": "quantizer.search",
     "Check": "report",
     "ContractError": "contract",
     "ErrorMap": "report",

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from oracles.cli_targets import Candidate
+    from oracles.cli.targets import Candidate
     from oracles.report import Check, Report
 
 __all__ = [
@@ -57,7 +57,7 @@ def pytest_configure(config: pytest.Config) -> None:
     targets = config.getoption("--oracle")
     if not targets:
         return
-    from oracles.cli_targets import Options, candidates
+    from oracles.cli.targets import Options, candidates
 
     words = {
         name: config.getoption(f"--oracle-{name}")
@@ -101,7 +101,7 @@ def oracle_report() -> Callable[..., Report]:
 
     def judge(fn: Any, *, contract: str = "quantizer", **options: Any) -> Report:
         import oracles
-        from oracles.cli_targets import CONTRACTS, one_of
+        from oracles.cli.targets import CONTRACTS, one_of
 
         verify = getattr(oracles, CONTRACTS[one_of("contract", contract, tuple(CONTRACTS))][0])
         report: Report = verify(fn, **options)

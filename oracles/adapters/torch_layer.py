@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from oracles.adapters.torch_tools import (
     check_torch_arguments,
@@ -12,7 +12,9 @@ from oracles.adapters.torch_tools import (
     to_numpy,
     to_tensor,
 )
-from oracles.layer_subject import LayerFunction
+
+if TYPE_CHECKING:
+    from oracles.layer.subject import LayerFunction
 
 __all__ = ["torch_jpeg_layer"]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from oracles.adapters.torch_tools import (
     check_torch_arguments,
@@ -12,7 +12,9 @@ from oracles.adapters.torch_tools import (
     to_numpy,
     to_tensor,
 )
-from oracles.cpmf_subject import CpmfFunction
+
+if TYPE_CHECKING:
+    from oracles.cpmf.subject import CpmfFunction
 
 __all__ = ["torch_cpmf"]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,7 +14,9 @@ from oracles.adapters.torch_tools import (
     to_numpy,
     to_tensor,
 )
-from oracles.subject import QuantizerFunction
+
+if TYPE_CHECKING:
+    from oracles.subject import QuantizerFunction
 
 __all__ = ["torch_soft_quantizer"]
 

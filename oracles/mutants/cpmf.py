@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from oracles.cpmf_subject import CpmfFunction
+from oracles.cpmf.subject import CpmfFunction
 from oracles.mutants.cpmf_sound import absolute, rounded_cpmf
 from oracles.mutants.sound import _levels as support_offsets
 from oracles.mutants.table import BOTH, FULL, MASKED, Mutant

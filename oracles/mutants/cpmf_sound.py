@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from oracles.cpmf_subject import CpmfFunction
+from oracles.cpmf.subject import CpmfFunction
 from oracles.mutants.sound import _levels as support_offsets
 from reference import cpmf
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from oracles.mutants.quantizer import MUTANTS
 from oracles.mutants.quantizer_more import MORE_MUTANTS
 from oracles.mutants.table import Mutant
-from oracles.quantizer import verify_soft_quantizer
+from oracles.quantizer.judge import verify_soft_quantizer
 from oracles.report import Report
 
 __all__ = ["FAMILIES", "SEEDS", "Case", "Family", "cases"]

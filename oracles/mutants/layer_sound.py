@@ -2,7 +2,7 @@
 
 Each is written on its own, as an engineer would, and works in the dtype of its inputs.
 Every factory takes ``window`` and ``subsampling`` and returns a
-:data:`oracles.layer_subject.LayerFunction`.
+:data:`oracles.layer.subject.LayerFunction`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from oracles.layer_subject import LayerFunction
+from oracles.layer.subject import LayerFunction
 from oracles.mutants import sound
 from reference.jpeg_layer import jpeg_layer, jpeg_layer_vjp
 from reference.standard import DCT_MATRIX, RGB_TO_YCBCR, SUBSAMPLINGS, YCBCR_TO_RGB

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from typing import Any
 from unittest.mock import patch
 
-from oracles import layer_subject
-from oracles.layer_bounds import LayerBounds, layer_bounds
+from oracles.layer import subject as layer_subject
+from oracles.layer.bounds import LayerBounds, layer_bounds
 
 _found: dict[Any, LayerBounds] = {}
 

@@ -14,7 +14,7 @@ from collections import defaultdict
 from functools import partial
 
 from oracles import cpmf_subject, verify_cpmf
-from oracles.cpmf_bounds import CPMF_CONSTANTS, CpmfConstants, cpmf_bounds
+from oracles.cpmf.bounds import CPMF_CONSTANTS, CpmfConstants, cpmf_bounds
 from oracles.mutants.cpmf_sound import CPMF_SOUND
 from tests.oracles.test_sound import CONFIGURATIONS
 

@@ -11,7 +11,7 @@ import sys
 from collections import defaultdict
 
 from oracles import verify_jpeg_layer
-from oracles.layer_subject import LAYER_OUTPUTS
+from oracles.layer.subject import LAYER_OUTPUTS
 from oracles.mutants.layer_sound import LAYER_SOUND
 from tests.oracles._layer_memo import remembered_bounds
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from oracles import verify_cpmf
-from oracles.cpmf_bounds import CPMF_CONSTANTS, cpmf_bounds
-from oracles.cpmf_subject import CpmfSubject
+from oracles.cpmf.bounds import CPMF_CONSTANTS, cpmf_bounds
+from oracles.cpmf.subject import CpmfSubject
 from oracles.mutants.cpmf_sound import CPMF_SOUND, absolute, rounded_cpmf
 from oracles.regimes import make_cases
 from oracles.subject import Inputs

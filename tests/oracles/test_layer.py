@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from oracles import Report, verify_jpeg_layer
-from oracles.layer_cases import LAYER_CASES, make_layer_cases
+from oracles.layer.cases import LAYER_CASES, make_layer_cases
 from oracles.mutants.layer_sound import rounded_reference
 
 SOUND = rounded_reference(5, "4:4:4")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from oracles import verify_jpeg_layer
-from oracles.layer_bounds import layer_bounds
+from oracles.layer.bounds import layer_bounds
 from oracles.mutants.layer_sound import LAYER_SOUND
 from reference import jpeg_layer, jpeg_layer_vjp
 from tests.oracles._layer_memo import remembered_bounds

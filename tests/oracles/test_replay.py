@@ -10,7 +10,7 @@ import pytest
 from oracles import replay_point
 from oracles.mutants.quantizer import MUTANTS
 from oracles.mutants.sound import rounded_reference
-from oracles.replay import format_point, parse_point, replay_line
+from oracles.quantizer.replay import format_point, parse_point, replay_line
 
 POINT = "z=0x1.8p+0 q=0x1p+0 alpha=0x1.4p+2 max_level=127"
 

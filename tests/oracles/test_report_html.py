@@ -10,9 +10,9 @@ import pytest
 
 from oracles import Check, ErrorMap, Location, Report, verify_soft_quantizer
 from oracles.mutants.quantizer import MUTANTS
-from oracles.report import short_hex
-from oracles.report_html import write_page
-from oracles.report_svg import LEGEND, heat_map
+from oracles.report.html import write_page
+from oracles.report.model import short_hex
+from oracles.report.svg import LEGEND, heat_map
 
 HOSTILE = "</style><script>alert('x')</script>\"&<b onload=x>"
 VOID = {"meta", "br", "rect", "line", "link", "img"}

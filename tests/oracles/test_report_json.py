@@ -11,7 +11,7 @@ import pytest
 
 from oracles import Check, ErrorMap, Location, Report, verify_soft_quantizer
 from oracles.mutants.quantizer import MUTANTS
-from oracles.report_json import SCHEMA, write_all
+from oracles.report.json import SCHEMA, write_all
 
 WHERE = Location(
     3,

@@ -12,8 +12,8 @@ import pytest
 from oracles import Report, replay_point, verify_soft_quantizer
 from oracles.mutants.quantizer import MUTANTS
 from oracles.mutants.sound import rounded_reference
-from oracles.replay import parse_point
-from oracles.shrink import shrink_failures
+from oracles.quantizer.replay import parse_point
+from oracles.quantizer.shrink import shrink_failures
 
 
 class Counted:

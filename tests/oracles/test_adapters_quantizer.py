@@ -11,7 +11,7 @@ import torch
 
 import oracles
 from oracles import torch_soft_quantizer, verify_soft_quantizer
-from oracles.cli import resolve
+from oracles.cli.verify_command import resolve
 
 SOURCE = """
 import torch
@@ -96,7 +96,7 @@ def test_torch_is_imported_lazily() -> None:
     import sys
 
     code = (
-        "import sys, oracles, oracles.cli; from oracles import *; "
+        "import sys, oracles, oracles.cli.verify_command; from oracles import *; "
         "sys.exit('torch' in sys.modules or 'torch_impl' in sys.modules)"
     )
     root = Path(oracles.__file__).parents[1]

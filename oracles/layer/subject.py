@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from oracles.contract import call_checked
 from oracles.findings import Findings
-from oracles.layer_bounds import layer_bounds
+from oracles.layer.bounds import layer_bounds
 from reference.jpeg_layer import jpeg_layer, jpeg_layer_vjp
 from reference.standard import SUBSAMPLINGS
 

@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from oracles.layer_cases import draw_grad_output
-from oracles.layer_subject import Array, LayerCase, LayerFindings, LayerInputs, LayerSubject
+from oracles.layer.cases import draw_grad_output
+from oracles.layer.subject import Array, LayerCase, LayerFindings, LayerInputs, LayerSubject
 from reference.layer_steps import Coefficients, analyse
 
 __all__ = ["check_layer_differences"]

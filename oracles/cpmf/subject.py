@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oracles.contract import call_checked
-from oracles.cpmf_bounds import CpmfBounds, cpmf_bounds
+from oracles.cpmf.bounds import CpmfBounds, cpmf_bounds
 from oracles.findings import Codes, Findings
 from oracles.subject import Array, Inputs, Mask, QuantizerFunction, Subject
 from oracles.tolerance import ambiguous_windows

@@ -7,15 +7,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from oracles import identities
 from oracles.contract import ContractError
-from oracles.differences import check_differences
-from oracles.error_map import MAP_LEVEL, check_map
 from oracles.layouts import Batch, check_broadcast, check_layouts, make_grid, same_bits
-from oracles.reference_check import check_reference
+from oracles.quantizer import identities
+from oracles.quantizer.differences import check_differences
+from oracles.quantizer.error_map import MAP_LEVEL, check_map
+from oracles.quantizer.reference_check import check_reference
+from oracles.quantizer.shrink import shrink_failures
 from oracles.regimes import REGIMES, Cases, make_cases
 from oracles.report import ErrorMap, Report
-from oracles.shrink import shrink_failures
 from oracles.subject import Array, Inputs, PointFindings, QuantizerFunction, Subject
 
 __all__ = ["BUDGETS", "cheap_level", "check_arguments", "level_counts", "verify_soft_quantizer"]

@@ -1,14 +1,15 @@
 """Evidence about a CPMF that needs no reference: what every one obeys.
 
-As in :mod:`oracles.identities`, all transformations of inputs are exact in binary floating point,
-or judged only where they are; and what is allowed is the sum of what each result may be off by.
+As in :mod:`oracles.quantizer.identities`, all transformations of inputs are exact in binary
+floating point, or judged only where they are; and what is allowed is the sum of what each result
+may be off by.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from oracles.cpmf_subject import CpmfFindings, CpmfSubject, Masses
+from oracles.cpmf.subject import CpmfFindings, CpmfSubject, Masses
 from oracles.findings import Codes
 from oracles.subject import Array, Inputs
 from reference.cpmf import nearest_level

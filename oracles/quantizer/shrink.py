@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from oracles.contract import ContractError
-from oracles.reference_check import expectation
+from oracles.quantizer.reference_check import expectation
+from oracles.quantizer.replay import format_point
 from oracles.regimes import make_cases
-from oracles.replay import format_point
 from oracles.report import Check, Report
 from oracles.subject import OUTPUTS, Array, Inputs, QuantizerFunction, Subject
 
@@ -287,7 +287,7 @@ def _smaller_batch(
 
 def _batches(report: Report) -> dict[int, Inputs]:
     """The batches of the verdict, drawn again."""
-    from oracles.quantizer import BUDGETS, level_counts
+    from oracles.quantizer.judge import BUDGETS, level_counts
 
     window, dtype, seed, budget = (
         report.settings[name] for name in ("window", "dtype", "seed", "budget")

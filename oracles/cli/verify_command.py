@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from oracles.cli_targets import Candidate, Options, candidates, resolve, seconds
+from oracles.cli.targets import Candidate, Options, candidates, resolve, seconds
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -109,7 +109,7 @@ def _judge(found: list[Candidate], console: Console) -> list[Report]:
     from rich.markup import escape
     from rich.table import Table
 
-    from oracles.report_table import FAIL, OK, print_report, short
+    from oracles.report.table import FAIL, OK, print_report, short
 
     reports = []
     with _progress(console) as told:
@@ -142,9 +142,9 @@ def _judge(found: list[Candidate], console: Console) -> list[Report]:
 
 
 def _search(found: list[Candidate], duration: float, console: Console) -> list[Report]:
-    from oracles.report_table import print_search
-    from oracles.search import search_worst
-    from oracles.search_result import SearchResult
+    from oracles.quantizer.search import search_worst
+    from oracles.quantizer.search_result import SearchResult
+    from oracles.report.table import print_search
 
     reports = []
     for number, candidate in enumerate(found):
@@ -171,7 +171,7 @@ def _tell_regime(
 
 
 def _replay(options: Options, point: str, search: str) -> int:
-    from oracles.replay import replay_point
+    from oracles.quantizer.replay import replay_point
 
     if options.contract != "quantizer" or search:
         raise ValueError("replay knows the contract quantizer only, and does not search")
@@ -185,11 +185,11 @@ def _replay(options: Options, point: str, search: str) -> int:
 
 def _write(reports: list[Report], json: Path | None, html: Path | None) -> None:
     if json is not None:
-        from oracles.report_json import write_all
+        from oracles.report.json import write_all
 
         json.write_text(write_all(reports), encoding="utf-8")
     if html is not None:
-        from oracles.report_html import write_page
+        from oracles.report.html import write_page
 
         html.write_text(write_page(reports), encoding="utf-8")
 

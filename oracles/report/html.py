@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from html import escape
 from importlib.resources import files
 
-from oracles.report import Check, ErrorMap, Report, short_hex
-from oracles.report_svg import heat_map, legend
-from oracles.report_table import grouped, short
+from oracles.report.model import Check, ErrorMap, Report, short_hex
+from oracles.report.svg import heat_map, legend
+from oracles.report.table import grouped, short
 
 __all__ = ["write_page"]
 
@@ -25,7 +25,7 @@ def write_page(reports: Sequence[Report]) -> str:
     str
         HTML. All text of the reports is escaped.
     """
-    style = files("oracles").joinpath("report_style.css").read_text(encoding="utf-8")
+    style = files("oracles.report").joinpath("style.css").read_text(encoding="utf-8")
     passed = all(report.passed for report in reports) and bool(reports)
     title = reports[0].title if len(reports) == 1 else f"{len(reports)} reports"
     body = [_overview(reports)] if len(reports) > 1 else []

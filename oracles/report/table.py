@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from rich.console import Console, JustifyMethod
     from rich.table import Table
 
-    from oracles.replay import Replay
-    from oracles.search_result import SearchResult
+    from oracles.quantizer.replay import Replay
+    from oracles.quantizer.search_result import SearchResult
 
 __all__ = ["grouped", "print_failures", "print_replay", "print_report", "print_search", "short"]
 
@@ -124,7 +124,7 @@ def _cell(checks: list[Check]) -> str:
 
 
 def print_replay(replay: Replay) -> None:
-    """Print what a function did at one point; see :class:`oracles.replay.Replay`."""
+    """Print what a function did at one point; see :class:`oracles.quantizer.replay.Replay`."""
     from rich import box
     from rich.console import Console
     from rich.table import Table

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from oracles.reference_check import check_reference, expectation
+from oracles.quantizer.reference_check import check_reference, expectation
 from oracles.report import ErrorMap
 from oracles.subject import OUTPUTS, PointFindings, Subject
 

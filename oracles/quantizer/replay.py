@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from oracles.contract import ContractError
-from oracles.report import Location, short_hex
+from oracles.report.model import Location, short_hex
 
 __all__ = ["Replay", "format_point", "parse_point", "replay_line", "replay_point"]
 
@@ -168,7 +168,7 @@ class Replay:
 
     def print(self) -> None:
         """Print got, expected, tolerance and units of each output as a table."""
-        from oracles.report_table import print_replay
+        from oracles.report.table import print_replay
 
         print_replay(self)
 
@@ -205,8 +205,8 @@ def replay_point(
     >>> replay_point(rounded_reference(None), "z=0x1.8p+0 q=1 alpha=5 max_level=127").passed
     True
     """
-    from oracles.quantizer import check_arguments
-    from oracles.reference_check import expectation
+    from oracles.quantizer.judge import check_arguments
+    from oracles.quantizer.reference_check import expectation
     from oracles.subject import OUTPUTS, Subject
 
     kind = check_arguments(fn, window, dtype, 0, "quick")

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from oracles import cpmf_identities as identities
 from oracles.contract import ContractError
-from oracles.cpmf_subject import CpmfFindings, CpmfFunction, CpmfSubject, Masses
-from oracles.error_map import MAP_LEVEL
+from oracles.cpmf import identities
+from oracles.cpmf.subject import CpmfFindings, CpmfFunction, CpmfSubject, Masses
 from oracles.layouts import Batch, check_broadcast, check_layouts, make_grid, same_bits
-from oracles.quantizer import cheap_level, check_arguments, level_counts
+from oracles.quantizer.error_map import MAP_LEVEL
+from oracles.quantizer.judge import cheap_level, check_arguments, level_counts
 from oracles.regimes import REGIMES, Cases, make_cases
 from oracles.report import ErrorMap, Report
 from oracles.subject import Array, Inputs

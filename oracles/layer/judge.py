@@ -7,21 +7,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from oracles import layer_identities as identities
 from oracles.contract import ContractError
-from oracles.layer_cases import LAYER_BUDGETS, make_layer_cases
-from oracles.layer_definition import check_definition
-from oracles.layer_differences import check_layer_differences
-from oracles.layer_exact import check_basis, check_limits
-from oracles.layer_identities import Judged
-from oracles.layer_maps import LayerMaps
-from oracles.layer_subject import (
+from oracles.layer import identities
+from oracles.layer.cases import LAYER_BUDGETS, make_layer_cases
+from oracles.layer.definition import check_definition
+from oracles.layer.differences import check_layer_differences
+from oracles.layer.exact import check_basis, check_limits
+from oracles.layer.identities import Judged
+from oracles.layer.maps import LayerMaps
+from oracles.layer.subject import (
     LayerFindings,
     LayerFunction,
     LayerResult,
     LayerSubject,
 )
-from oracles.quantizer import check_arguments
+from oracles.quantizer.judge import check_arguments
 from oracles.report import ErrorMap, Report
 from reference.standard import SUBSAMPLINGS
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from oracles.layer_identities import Judged
-from oracles.layer_subject import Array, LayerResult
+from oracles.layer.identities import Judged
+from oracles.layer.subject import Array, LayerResult
 from oracles.report import ErrorMap
 
 __all__ = ["MAP_CASE", "LayerMaps"]

@@ -235,7 +235,7 @@ class Report:
             For a shell where the report came from the command line, otherwise for Python; empty
             where the settings do not tell.
         """
-        from oracles.replay import format_point, replay_line
+        from oracles.quantizer.replay import format_point, replay_line
 
         if check is None:
             shown = [c for c in self.failures if _is_a_point(c)]
@@ -258,7 +258,7 @@ class Report:
             is written as hexadecimal floats, other numbers as the shortest decimal that is exact;
             not a number and infinity as ``"nan"``, ``"inf"`` and ``"-inf"``.
         """
-        from oracles.report_json import write
+        from oracles.report.json import write
 
         return write(self)
 
@@ -280,7 +280,7 @@ class Report:
         ValueError
             If the text is no JSON, or no report of a known schema.
         """
-        from oracles.report_json import read
+        from oracles.report.json import read
 
         return read(text)
 
@@ -292,7 +292,7 @@ class Report:
         str
             HTML with the checks, the failures and the error maps.
         """
-        from oracles.report_html import write_page
+        from oracles.report.html import write_page
 
         return write_page([self])
 
@@ -317,7 +317,7 @@ class Report:
 
     def print(self) -> None:
         """Print the report as a coloured table, one row per evidence."""
-        from oracles.report_table import print_report
+        from oracles.report.table import print_report
 
         print_report(self)
 

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 
 from oracles.contract import ContractError
-from oracles.quantizer import check_arguments, level_counts
-from oracles.reference_check import expectation
+from oracles.quantizer.judge import check_arguments, level_counts
+from oracles.quantizer.reference_check import expectation
+from oracles.quantizer.search_draw import NEAR, draw_cloud
+from oracles.quantizer.search_result import SearchResult
 from oracles.regimes import REGIMES
 from oracles.report import Check, Location, Report
-from oracles.search_draw import NEAR, draw_cloud
-from oracles.search_result import SearchResult
 from oracles.subject import OUTPUTS, Array, Inputs, QuantizerFunction, Subject
 
 __all__ = ["SearchResult", "search_worst"]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from oracles.layer_by_hand import (
+from oracles.layer.by_hand import (
     COLOUR,
     SHIFT,
     Planes,
@@ -22,8 +22,8 @@ from oracles.layer_by_hand import (
     plane,
     resample,
 )
-from oracles.layer_cases import draw_grad_output, draw_image
-from oracles.layer_subject import (
+from oracles.layer.cases import draw_grad_output, draw_image
+from oracles.layer.subject import (
     Array,
     LayerCase,
     LayerFindings,

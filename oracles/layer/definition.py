@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from oracles.layer_by_hand import Planes, decode, decode_adjoint, encode, encode_adjoint
-from oracles.layer_cases import draw_grad_output, draw_image
-from oracles.layer_subject import (
+from oracles.layer.by_hand import Planes, decode, decode_adjoint, encode, encode_adjoint
+from oracles.layer.cases import draw_grad_output, draw_image
+from oracles.layer.subject import (
     Array,
     LayerCase,
     LayerFindings,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from oracles.replay import format_point
+from oracles.quantizer.replay import format_point
 from oracles.report import Check, Report
 from oracles.subject import OUTPUTS, Inputs
 
@@ -57,7 +57,7 @@ class SearchResult:
 
     def print(self) -> None:
         """Print a table, one row per regime, and the worst input."""
-        from oracles.report_table import print_search
+        from oracles.report.table import print_search
 
         print_search(self)
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from oracles.layer_subject import LayerCase, LayerInputs
+from oracles.layer.subject import LayerCase, LayerInputs
 from reference.standard import annex_k_tables
 
 __all__ = ["LAYER_BUDGETS", "LAYER_CASES", "draw_grad_output", "draw_image", "make_layer_cases"]

@@ -1,7 +1,7 @@
 """Evidence on JPEG layers that needs no reference: what every one of them obeys.
 
 The acceptable deviation is always the sum of what each result that enters may be off by
-(:mod:`oracles.layer_bounds`). All transformations of inputs are exact in binary floating point.
+(:mod:`oracles.layer.bounds`). All transformations of inputs are exact in binary floating point.
 F is the layer, x the image, g the weights of the output.
 """
 
@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from oracles.layer_cases import draw_grad_output, draw_image
-from oracles.layer_subject import (
+from oracles.layer.cases import draw_grad_output, draw_image
+from oracles.layer.subject import (
     Array,
     LayerCase,
     LayerFindings,

@@ -1,7 +1,7 @@
 """Colour, sampling and DCT of JPEG written out once more, from their formulas.
 
-The oracles that expect a result in closed form (:mod:`oracles.layer_exact`,
-:mod:`oracles.layer_definition`) use these, and nothing of the reference.
+The oracles that expect a result in closed form (:mod:`oracles.layer.exact`,
+:mod:`oracles.layer.definition`) use these, and nothing of the reference.
 """
 
 from __future__ import annotations
