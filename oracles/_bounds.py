@@ -6,7 +6,7 @@ Everything is in units of q, with h = alpha q^2, c = z/q and f = c - r.
 
 1. The exponent of level r + k moves by eps times
    ``1 + h k^2 + 2h |k| (1 + |c|) + 2h |f - k| (1 + |r|)``: the rounding of h, of c (or of r q) and
-   of the level itself. So p_k moves by p_k (exp(that) - 1), at most to 1. The exponential
+   of the level itself. So p_k moves by p_k (exp(that) - 1), at most by 1. The exponential
    matters: next to a tie of a hard quantizer an error of the exponent is no small number.
    Far outside, absolute coordinates in float64 add 2 eps64 h (f - k)^2: two roundings of
    (z - iq)^2 and one of its product with alpha.
@@ -31,6 +31,9 @@ Array = NDArray[np.float64]
 EPS64 = float(np.finfo(np.float64).eps)
 # Levels with less probability than this take no part in the length of a sum.
 _NEGLIGIBLE = 1e-12
+# What a probability may move by where its exponent says nothing: by 1, and some room, because
+# sound implementations that pick the other level there are off by all of it.
+_WHOLE = 1.25
 # Largest offset in units of q: keeps squares finite.
 _FAR = 1e100
 
@@ -114,7 +117,7 @@ def error_bounds(
             # p (exp(e) - 1), also where p underflows and e is large.
             grown = math.exp(min(log_p + e, 0.0)) - math.exp(log_p)
             b = math.exp(log_p) * math.expm1(e) if e < 1.0 else grown
-            b = min(b if log_p + e < 0.0 else 1.0, 1.0)
+            b = min(b, 1.0) if log_p + e < 0.0 else _WHOLE
             x = k - m
             w1 += abs(x) * b
             w2 += abs(x * x - v) * b

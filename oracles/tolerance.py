@@ -34,7 +34,7 @@ class Constants(NamedTuple):
 
 
 #: Every constant there is. Measured over the sound implementations of oracles/mutants/sound.py by
-#: `python -m tests.oracles.calibrate` (see docs/oracles.md for the table of that run).
+#: `python -m tests.oracles.calibrate` (see docs/tolerances.md for the table of that run).
 CONSTANTS = Constants(
     # Of E|V| + |z Q_z| + |q Q_q| + |alpha Q_alpha|. Needed: 2.2.
     value=16.0,

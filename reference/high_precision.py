@@ -17,7 +17,13 @@ import numpy as np
 
 from reference._validation import as_int, as_positive, as_real, check_max_level, check_window
 
-__all__ = ["HighPrecisionPartials", "nearest_level", "soft_quantize_partials", "support"]
+__all__ = [
+    "HighPrecisionPartials",
+    "nearest_level",
+    "rational_partials",
+    "soft_quantize_partials",
+    "support",
+]
 
 _HALF = Fraction(1, 2)
 _GUARD_BITS = 64  # what rounding in a few thousand additions and products can eat, amply
@@ -153,8 +159,34 @@ def soft_quantize_partials(
             return HighPrecisionPartials(
                 _mp(end * q_exact), mpmath.mpf(0), mpmath.mpf(end), mpmath.mpf(0)
             )
-    levels = support(Fraction(z_float), q_exact, level, width)
-    return _settle(Fraction(z_float), q_exact, alpha_exact, levels, digits)
+    return rational_partials(
+        Fraction(z_float), q_exact, alpha_exact, max_level=level, window=width, digits=digits
+    )
+
+
+def rational_partials(
+    z: Fraction,
+    q: Fraction,
+    alpha: Fraction,
+    *,
+    max_level: int,
+    window: int | None = None,
+    digits: int = 40,
+) -> HighPrecisionPartials:
+    """Q_d and its partial derivatives where z need not be a binary64 number.
+
+    Parameters
+    ----------
+    z, q, alpha : Fraction
+        As in :func:`soft_quantize_partials`; q and alpha positive. Not checked.
+    max_level, window, digits : int
+        As there.
+
+    Returns
+    -------
+    HighPrecisionPartials
+    """
+    return _settle(z, q, alpha, support(z, q, max_level, window), digits)
 
 
 def _settle(

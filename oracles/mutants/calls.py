@@ -193,7 +193,7 @@ SOUND_IN_ONE_DIMENSION: dict[str, Factory] = {"writes len(z) elements": rows_onl
 CALL_MUTANTS: dict[str, Mutant] = {
     "ignores strides": Mutant(planted(_ignores_strides), BOTH, 2),
     "stride of z for all": Mutant(planted(_one_stride), BOTH, 2),
-    "ignores where a view starts": Mutant(planted(_ignores_offset), BOTH, 1),
+    "ignores where a view starts": Mutant(planted(_ignores_offset), BOTH, 2),
     "fails on empty arrays": Mutant(planted(_raises_on_empty), BOTH, 1),
     "one element out of none": Mutant(planted(_one_of_none), BOTH, 1),
     "alpha broadcast along the wrong axis": Mutant(planted(_alpha_of_column), BOTH, 1),
@@ -204,9 +204,9 @@ CALL_MUTANTS: dict[str, Mutant] = {
     "unwritten odd last element": Mutant(planted(_unwritten(_odd_last, 0)), BOTH, 2),
     "unwritten single element": Mutant(planted(_unwritten(_only, 1)), BOTH, 2),
     "one buffer for value and dz": Mutant(planted(_one_buffer), BOTH, 2),
-    "float16 beyond 1000 elements": Mutant(planted(_half_when_long), BOTH, 1),
-    "chunk starts with the neighbour's q": Mutant(planted(_chunk_edge), BOTH, 1),
-    "second chunk with the first alpha": Mutant(planted(_second_chunk), BOTH, 1),
+    "float16 beyond 1000 elements": Mutant(planted(_half_when_long), BOTH, 2),
+    "chunk starts with the neighbour's q": Mutant(planted(_chunk_edge), BOTH, 2),
+    "second chunk with the first alpha": Mutant(planted(_second_chunk), BOTH, 2),
     "tail takes q of the last vector": Mutant(planted(_tail_of_four), BOTH, 2),
-    "grown buffer filled late": Mutant(keeps_long_buffer, BOTH, 1),
+    "grown buffer filled late": Mutant(keeps_long_buffer, BOTH, 2),
 }

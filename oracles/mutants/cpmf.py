@@ -301,6 +301,28 @@ def full_as_window(window: int | None) -> CpmfFunction:
     return fn
 
 
+def fails_on_empty(window: int | None) -> CpmfFunction:
+    """Asks for the largest alpha of none."""
+    base = rounded_cpmf(window)
+
+    def fn(z: Any, q: Any, alpha: Any, max_level: int) -> Any:
+        float(np.max(alpha))
+        return base(z, q, alpha, max_level)
+
+    return fn
+
+
+def transposed(window: int | None) -> CpmfFunction:
+    """Levels first, elements second."""
+    base = rounded_cpmf(window)
+
+    def fn(z: Any, q: Any, alpha: Any, max_level: int) -> Any:
+        levels, p = base(z, q, alpha, max_level)
+        return np.ascontiguousarray(levels.T), np.ascontiguousarray(p.T)
+
+    return fn
+
+
 CPMF_MUTANTS: dict[str, Mutant] = {
     "not normalized": Mutant(Unnormalized, BOTH, 2),
     "softmax over the batch": Mutant(BatchSum, BOTH, 2),
@@ -335,6 +357,8 @@ CPMF_MUTANTS: dict[str, Mutant] = {
     "unwritten beyond 1024 elements": Mutant(tampered(_stale_column), BOTH, 2),
     "off by 2e-5": Mutant(tampered(_percent), BOTH, 2),
     "alpha of element 0 for all": Mutant(first_alpha, BOTH, 2),
-    "another last bit on each call": Mutant(jitter, BOTH, 1),
+    "another last bit on each call": Mutant(jitter, BOTH, 2),
     "absolute coordinates in float32": Mutant(absolute, FULL, 2),
+    "fails on empty arrays": Mutant(fails_on_empty, BOTH, 1),
+    "levels first, elements second": Mutant(transposed, BOTH, 1),
 }

@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from oracles.cpmf import verify_cpmf
+from oracles.layer import verify_jpeg_layer
+from oracles.mutants.calls import CALL_MUTANTS
+from oracles.mutants.cpmf import CPMF_MUTANTS
+from oracles.mutants.layer import LAYER_MUTANTS
 from oracles.mutants.quantizer import MUTANTS
 from oracles.mutants.quantizer_more import MORE_MUTANTS
 from oracles.mutants.table import Mutant
-from oracles.quantizer.judge import verify_soft_quantizer
+from oracles.quantizer import verify_soft_quantizer
 from oracles.report import Report
 
 __all__ = ["FAMILIES", "SEEDS", "Case", "Family", "cases"]
@@ -65,8 +70,27 @@ def _judge_quantizer(mutant: Mutant, window: int | None, seed: int) -> Report:
     )
 
 
-#: Every contract that there are faults for.
-FAMILIES: tuple[Family, ...] = (Family("Soft quantizer", MUTANTS | MORE_MUTANTS, _judge_quantizer),)
+def _judge_cpmf(mutant: Mutant, window: int | None, seed: int) -> Report:
+    return verify_cpmf(mutant.factory(window), window=window, dtype=mutant.dtype, seed=seed)
+
+
+def _judge_layer(mutant: Mutant, window: int | None, seed: int) -> Report:
+    return verify_jpeg_layer(
+        mutant.factory(window, mutant.subsampling),
+        window=window,
+        subsampling=mutant.subsampling,
+        dtype=mutant.dtype,
+        seed=seed,
+    )
+
+
+#: Faults of every contract; those of the quantizer in its numbers, and in how it is called.
+FAMILIES: tuple[Family, ...] = (
+    Family("Soft quantizer: numbers", MUTANTS | MORE_MUTANTS, _judge_quantizer),
+    Family("Soft quantizer: calls and memory", CALL_MUTANTS, _judge_quantizer),
+    Family("CPMF", CPMF_MUTANTS, _judge_cpmf),
+    Family("JPEG layer", LAYER_MUTANTS, _judge_layer),
+)
 
 
 def cases() -> Iterator[Case]:

@@ -281,7 +281,7 @@ MUTANTS: dict[str, Mutant] = {
     ),
     "dq zero beyond the end": Mutant(tampered(_beyond), BOTH, 2),
     "dz NaN when saturated": Mutant(tampered(_saturation_nan), BOTH, 2),
-    "last element unwritten": Mutant(tampered(_last_unwritten), BOTH, 1),
+    "last element unwritten": Mutant(tampered(_last_unwritten), BOTH, 2),
     "vector tail of dalpha unwritten": Mutant(tampered(_vector_tail), BOTH, 2),
     "value off by 2e-4": Mutant(tampered(_ulps), BOTH, 2),
     "dz leaks to the neighbour": Mutant(tampered(_leaks_order), BOTH, 2),
@@ -289,5 +289,5 @@ MUTANTS: dict[str, Mutant] = {
     "mean q for all": Mutant(mean_step, BOTH, 2),
     "q of the neighbour": Mutant(rolled_q, BOTH, 2),
     "stale first element": Mutant(stale, BOTH, 2),
-    "another last bit on each call": Mutant(jitter, BOTH, 1),
+    "another last bit on each call": Mutant(jitter, BOTH, 2),
 }

@@ -36,7 +36,7 @@ def measure(first: int, last: int) -> dict[tuple[str, str, str], float]:
 
 
 def main() -> None:
-    """Print the table of docs/oracles.md."""
+    """Print the table of docs/tolerances.md."""
     import torch
 
     torch.set_num_threads(1)

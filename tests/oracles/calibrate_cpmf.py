@@ -41,7 +41,7 @@ def measure(first: int, last: int, constants: CpmfConstants) -> dict[tuple[str, 
 
 
 def main() -> None:
-    """Print the tables of docs/oracles.md."""
+    """Print the tables of docs/tolerances.md."""
     import torch
 
     torch.set_num_threads(1)

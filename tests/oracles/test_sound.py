@@ -31,7 +31,7 @@ def test_a_sound_implementation_passes_for_every_seed(name: str) -> None:
         report = verify_soft_quantizer(SOUND[name](window), window=window, dtype=dtype, seed=seed)
         report.raise_if_failed()
         worst = max(worst, report.worst)
-    # Half of the tolerance stays in reserve (measured: see docs/oracles.md).
+    # Half of the tolerance stays in reserve (measured: see docs/tolerances.md).
     assert worst < 0.5
 
 

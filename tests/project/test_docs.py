@@ -6,6 +6,7 @@ from __future__ import annotations
 import importlib.util
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -34,6 +35,23 @@ def test_readme_examples_run() -> None:
         promised = re.findall(r"print\(.*\)\s+# (.*)", block)
         assert promised
         assert printed == promised
+
+
+def test_the_guide_to_the_oracles_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    """Its example is rejected for the reason given; repaired as its comment says, it passes."""
+    page = (ROOT / "docs" / "oracles.md").read_text()
+    example, verdict, torch_example = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    names: dict[str, Any] = {}
+    verdict = verdict.replace('report.save("report.html")', "")
+    exec(compile(example + verdict, "oracles.md", "exec"), names)
+    assert "FAILED" in capsys.readouterr().out
+    wrong = {check.output for check in names["report"].failures if check.evidence == "reference"}
+    assert wrong == {"dz"}
+    repaired = example.replace("dz = h * var", "dz = 2 * h * var")
+    assert repaired != example
+    exec(compile(repaired + verdict, "oracles.md", "exec"), names)
+    assert names["report"].passed, names["report"]
+    exec(compile(torch_example, "oracles.md", "exec"), {})
 
 
 def test_masking_table_is_current() -> None:

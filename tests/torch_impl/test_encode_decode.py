@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from oracles.layer_bounds import layer_bounds
+from oracles.layer.bounds import layer_bounds
 from reference.jpeg_layer import jpeg_layer, jpeg_layer_vjp
 from reference.standard import SUBSAMPLINGS
 from torch_impl import adjoints, transforms

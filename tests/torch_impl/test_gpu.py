@@ -12,7 +12,7 @@ import torch
 
 from oracles import verify_soft_quantizer
 from oracles.adapters import torch_soft_quantizer
-from oracles.layer_bounds import layer_bounds
+from oracles.layer.bounds import layer_bounds
 from reference.jpeg_layer import jpeg_layer, jpeg_layer_vjp
 from reference.standard import SUBSAMPLINGS, annex_k_tables
 from torch_impl import JPEGLayer, soft_quantize

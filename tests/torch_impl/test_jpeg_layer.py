@@ -11,7 +11,7 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from oracles.layer_bounds import layer_bounds
+from oracles.layer.bounds import layer_bounds
 from reference.jpeg_layer import jpeg_layer, jpeg_layer_vjp
 from reference.standard import SUBSAMPLINGS, annex_k_tables
 from tests.strategies import seeds

@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from oracles.layer_bounds import layer_bounds
+from oracles.layer.bounds import layer_bounds
 from reference.jpeg_layer import jpeg_layer, jpeg_layer_vjp
 from reference.standard import SUBSAMPLINGS
 from tests.torch_impl._triton_devices import (
