@@ -1,4 +1,51 @@
 """Implementations whose verdict is known: faulty ones, which a judge has to reject, and sound ones.
 
-They are the test of the oracles themselves, and of yours.
+They are the test of the oracles themselves, and of yours: :func:`cases` gives every faulty one with
+the support for which it is a fault, ``SOUND`` the sound quantizers by name. Imported when first
+used.
 """
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from oracles.mutants.calls import CALL_MUTANTS
+    from oracles.mutants.cpmf import CPMF_MUTANTS
+    from oracles.mutants.families import FAMILIES, cases
+    from oracles.mutants.layer import LAYER_MUTANTS
+    from oracles.mutants.quantizer import MUTANTS
+    from oracles.mutants.quantizer_more import MORE_MUTANTS
+    from oracles.mutants.sound import SOUND
+    from oracles.mutants.table import Mutant
+
+__all__ = [
+    "CALL_MUTANTS",
+    "CPMF_MUTANTS",
+    "FAMILIES",
+    "LAYER_MUTANTS",
+    "MORE_MUTANTS",
+    "MUTANTS",
+    "SOUND",
+    "Mutant",
+    "cases",
+]
+
+_HOMES = {
+    "CALL_MUTANTS": "calls",
+    "CPMF_MUTANTS": "cpmf",
+    "FAMILIES": "families",
+    "LAYER_MUTANTS": "layer",
+    "MORE_MUTANTS": "quantizer_more",
+    "MUTANTS": "quantizer",
+    "SOUND": "sound",
+    "Mutant": "table",
+    "cases": "families",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
