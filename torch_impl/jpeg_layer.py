@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -10,28 +10,30 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from reference.standard import BLOCK_SIZE, SUBSAMPLINGS
+from torch_impl._tables import (
+    ALPHA_MIN,
+    Q_MAX,
+    Q_MIN,
+    TableClampWarning,
+    as_table,
+    check_steps_range,
+    clamped,
+    loading_error,
+    may_change_tables,
+    told_of_masking,
+)
 from torch_impl._validation import (
     FLOAT_DTYPES,
     as_int,
-    check_positive,
     check_positive_number,
     check_support,
 )
+from torch_impl.composed_layer import encode_decode_with
 from torch_impl.encode_decode import encode_decode
-from torch_impl.masking import CERTAINLY_CLOSE, warn_if_far
-
-Q_MIN, Q_MAX = 1e-5, 255.0
-"""Range that training keeps q in."""
-
-ALPHA_MIN = 1e-6
-"""Lower limit of a trainable alpha; the paper names none."""
+from torch_impl.quantizer_baselines import baseline_quantize, check_quantizer_name
 
 DEFAULT_ALPHA = 5.0
 """The paper's alpha on CIFAR-100 and the fine-grained data sets (section 4)."""
-
-
-class TableClampWarning(UserWarning):
-    """A training step had moved table entries out of their range; they were moved back."""
 
 
 class JPEGLayer(nn.Module):
@@ -64,13 +66,19 @@ class JPEGLayer(nn.Module):
         `trainable_alpha`.
     rounds : int
         Quantizations in a row in the DCT domain, each with its own tables.
+    quantizer : {"soft", "uniform_noise", "cubic", "straight_through"}
+        The soft quantizer of the paper, or one of the baselines it is compared with, which know no
+        `alpha`, `hbar` or `window`: see :mod:`torch_impl.quantizer_baselines`. "uniform_noise"
+        adds noise in training mode and rounds in eval mode; "straight_through" scales the
+        gradient of q by 1 / sqrt(N L), N coefficients of one image sharing a step.
 
     Attributes
     ----------
     q : nn.Parameter
         (2, 8, 8), or (rounds, 2, 8, 8) with several rounds.
     alpha : Tensor
-        Same shape; a parameter with `trainable_alpha`, a buffer otherwise.
+        Same shape; a parameter with `trainable_alpha`, a buffer otherwise. The baselines have
+        none.
     clamp_count : Tensor
         Number of table entries moved back into their range so far (0-dim, int64).
 
@@ -100,8 +108,8 @@ class JPEGLayer(nn.Module):
 
     References
     ----------
-    JPEG Inspired Deep Learning, section 3.3, Fig. 1, section 4, appendix A.2 (hbar), Table 8
-    (subsampling).
+    JPEG Inspired Deep Learning, section 3.3, Fig. 1, section 4, appendix A.2 (hbar), appendix A.6
+    (other quantizers), Table 8 (subsampling).
 
     Examples
     --------
@@ -127,9 +135,14 @@ class JPEGLayer(nn.Module):
         trainable_alpha: bool = False,
         hbar: float | None = None,
         rounds: int = 1,
+        quantizer: str = "soft",
     ) -> None:
         super().__init__()
         check_support(max_level, window)
+        self.quantizer = check_quantizer_name(quantizer)
+        if quantizer != "soft":
+            given = {"alpha": alpha, "hbar": hbar, "window": window}
+            _refuse_soft_options(quantizer, given, trainable_alpha)
         if subsampling not in SUBSAMPLINGS:
             raise ValueError(
                 f"subsampling must be one of {', '.join(SUBSAMPLINGS)}, got {subsampling!r}"
@@ -148,28 +161,45 @@ class JPEGLayer(nn.Module):
         self.hbar = hbar
         self.rounds = as_int("rounds", rounds, 1)
 
-        q_table = _as_table("q", 1.0 if q is None else q, self.rounds)
-        if bool(((q_table < Q_MIN) | (q_table > Q_MAX)).any()):
-            raise ValueError(
-                f"q must lie in [{Q_MIN}, {Q_MAX:g}], the range that training keeps it in, "
-                f"got values from {q_table.min().item():g} to {q_table.max().item():g}"
-            )
+        q_table = self._table("q", 1.0 if q is None else q)
+        check_steps_range(q_table)
         self.q = nn.Parameter(q_table)
-        if hbar is not None:
-            alpha_table = hbar / q_table**2
+        if quantizer == "soft":
+            self._set_alpha(alpha, q_table)
+        self.register_buffer("clamp_count", torch.zeros((), dtype=torch.int64), persistent=False)
+        self._told_of_masking = False
+        if window is not None:
+            self._told_of_masking = told_of_masking(self.q, self.alpha, window, stacklevel=2)
+
+    def _table(self, name: str, value: Any, number_dtype: torch.dtype = torch.float32) -> Tensor:
+        shape = (2, BLOCK_SIZE, BLOCK_SIZE)
+        return as_table(
+            name,
+            value,
+            shape,
+            meaning="luma and chroma",
+            rounds=self.rounds,
+            number_dtype=number_dtype,
+        )
+
+    def _set_alpha(self, alpha: Any, q: Tensor) -> None:
+        if self.hbar is not None:
+            table = self.hbar / q**2
         else:
             alpha = DEFAULT_ALPHA if alpha is None else alpha
-            alpha_table = _as_table("alpha", alpha, self.rounds, q_table.dtype).to(q_table.dtype)
-        if trainable_alpha:
-            self.alpha = nn.Parameter(alpha_table)
+            table = self._table("alpha", alpha, q.dtype).to(q.dtype)
+        if self.trainable_alpha:
+            self.alpha = nn.Parameter(table)
         else:
-            self.register_buffer("alpha", alpha_table)
-        self.register_buffer("clamp_count", torch.zeros((), dtype=torch.int64), persistent=False)
-        self._told_of_masking = window is None
-        self._tell_of_masking(q_table, alpha_table, stacklevel=3)
+            self.register_buffer("alpha", table)
 
     def extra_repr(self) -> str:
         """Options, for ``print(layer)``."""
+        if self.quantizer != "soft":
+            return (
+                f"max_level={self.max_level}, quantizer={self.quantizer!r}, "
+                f"subsampling={self.subsampling!r}, rounds={self.rounds}"
+            )
         alpha = f"hbar={self.hbar}" if self.hbar else f"trainable_alpha={self.trainable_alpha}"
         return (
             f"max_level={self.max_level}, window={self.window}, "
@@ -192,7 +222,11 @@ class JPEGLayer(nn.Module):
             Decoded RGB, same shape and dtype; not clipped. float16 and bfloat16 images, and
             autocast regions, compute in float32 inside.
         """
-        _check_image(image)
+        check_image(image)
+        if self.quantizer != "soft":
+            return encode_decode_with(
+                self._baseline, image, self.steps(), factors=SUBSAMPLINGS[self.subsampling]
+            )
         q, alpha = self.tables()
         return encode_decode(
             image,
@@ -203,106 +237,80 @@ class JPEGLayer(nn.Module):
             factors=SUBSAMPLINGS[self.subsampling],
         )
 
-    def tables(self) -> tuple[Tensor, Tensor]:
-        """Tables q and alpha as the forward pass uses them, both (rounds, 2, 8, 8).
+    def steps(self) -> Tensor:
+        """Table q as the forward pass uses it, (rounds, 2, 8, 8).
 
         In training mode with gradients enabled this applies the clamping rule in place.
         """
-        mutable = self.training and torch.is_grad_enabled() and not _inside_functorch()
-        q = self._clamped("q", self.q, Q_MIN, Q_MAX, in_place=mutable)
+        mutable = may_change_tables(training=self.training)
+        q = clamped(
+            "q", self.q, Q_MIN, Q_MAX, in_place=mutable, count=self.clamp_count, stacklevel=5
+        )
+        return q.reshape(self.rounds, 2, BLOCK_SIZE, BLOCK_SIZE)
+
+    def tables(self) -> tuple[Tensor, Tensor]:
+        """Tables q and alpha as the forward pass uses them, both (rounds, 2, 8, 8).
+
+        In training mode with gradients enabled this applies the clamping rule in place. Only the
+        soft quantizer has both; for the others ask :meth:`steps`.
+        """
+        if self.quantizer != "soft":
+            raise ValueError(f"quantizer {self.quantizer!r} has no alpha: use steps() for q alone")
+        mutable = may_change_tables(training=self.training)
+        moved = self.clamp_count
+        q = clamped("q", self.q, Q_MIN, Q_MAX, in_place=mutable, count=moved, stacklevel=5)
         if self.hbar is not None:
             alpha = self.hbar / q.detach() ** 2
             if mutable:
                 self.alpha.copy_(alpha)
         elif self.trainable_alpha:
-            alpha = self._clamped("alpha", self.alpha, ALPHA_MIN, None, in_place=mutable)
+            alpha = clamped(
+                "alpha", self.alpha, ALPHA_MIN, None, in_place=mutable, count=moved, stacklevel=5
+            )
         else:
             alpha = self.alpha
-        if mutable:
-            self._tell_of_masking(q, alpha, stacklevel=6)
+        if mutable and not self._told_of_masking:
+            self._told_of_masking = told_of_masking(q, alpha, self.window, stacklevel=5)
         shape = (self.rounds, 2, BLOCK_SIZE, BLOCK_SIZE)
         return q.reshape(shape), alpha.reshape(shape)
 
-    def _tell_of_masking(self, q: Tensor, alpha: Tensor, *, stacklevel: int) -> None:
-        """Warn, once, where the masked CPMF is far from the full space."""
-        if self._told_of_masking or torch.compiler.is_compiling() or q.device.type != "cpu":
-            return
-        hardness = float((alpha * q * q).detach().min())
-        if self.window is not None and hardness < CERTAINLY_CLOSE:
-            self._told_of_masking = warn_if_far(hardness, self.window, stacklevel=stacklevel + 1)
-
-    def _clamped(
-        self, name: str, table: Tensor, low: float, high: float | None, *, in_place: bool
-    ) -> Tensor:
-        """`table` within [low, high], with the gradient of the identity."""
-        with torch.no_grad():
-            inside = table.clamp(low, high)
-            if in_place:
-                moved = (inside < table) | (inside > table)
-                self.clamp_count += moved.sum()
-                can_ask = not torch.compiler.is_compiling() and table.device.type == "cpu"
-                if can_ask and bool(moved.any()):
-                    warnings.warn(
-                        f"{int(moved.sum())} of {table.numel()} entries of {name} had left "
-                        f"[{low}, {'inf' if high is None else high}] and were moved back: "
-                        "lower the learning rate of the tables if this goes on",
-                        TableClampWarning,
-                        stacklevel=6,
-                    )
-                table.copy_(inside)
-        if in_place:
-            # A copy: the next forward pass may change the table before this one's backward.
-            return table.clone()
-        # inside + 0, exactly; the zero carries the gradient.
-        return inside + (table - table.detach())
+    def _baseline(self, z: Tensor, q: Tensor, count: int) -> Tensor:
+        return baseline_quantize(
+            self.quantizer, z, q, max_level=self.max_level, training=self.training, count=count
+        )
 
     def _load_from_state_dict(
         self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any
     ) -> None:
         error_messages: list[str] = args[-1]
-        for name in ("q", "alpha"):
-            table = state_dict.get(prefix + name)
-            # Finite values out of range are what an optimizer step leaves: the next forward pass
-            # clamps them, as it would have done where they were saved.
-            if isinstance(table, Tensor) and not bool(torch.isfinite(table).all()):
-                error_messages.append(
-                    f"{prefix}{name} holds NaN or infinity: the training that saved it diverged; "
-                    "load an earlier checkpoint"
-                )
-                return
+        problem = loading_error(state_dict, prefix)
+        if self.quantizer != "soft" and prefix + "alpha" in state_dict:
+            problem = (
+                f"{prefix}alpha belongs to the soft quantizer, and this layer has "
+                f"quantizer={self.quantizer!r}: make it with quantizer='soft', or load q alone"
+            )
+        if problem is not None:
+            error_messages.append(problem)
+            return
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
 
-def _as_table(
-    name: str, value: Any, rounds: int, number_dtype: torch.dtype = torch.float32
-) -> Tensor:
-    """A fresh, checked (2, 8, 8) or (rounds, 2, 8, 8) table in float32, or float64 if given so."""
-    if isinstance(value, (bool, str)) or value is None:
-        raise TypeError(f"{name} must be a number or a table of shape (2, 8, 8), got {value!r}")
-    if isinstance(value, (int, float)):
-        check_positive_number(name, value)
-        table = torch.full((2, BLOCK_SIZE, BLOCK_SIZE), float(value), dtype=number_dtype)
-    else:
-        table = torch.as_tensor(value).detach()
-        if table.is_complex() or table.dtype == torch.bool:
-            raise TypeError(f"{name} must hold real numbers, got dtype {table.dtype}")
-        # float64 stays: a layer for gradient checks is built from float64 tables.
-        table = table.to(table.dtype if table.dtype == torch.float64 else torch.float32).clone()
-    one, many = (2, BLOCK_SIZE, BLOCK_SIZE), (rounds, 2, BLOCK_SIZE, BLOCK_SIZE)
-    if rounds > 1 and tuple(table.shape) == one:
-        table = table.expand(many).clone()
-    expected = one if rounds == 1 else many
-    if tuple(table.shape) != expected:
+def _refuse_soft_options(
+    quantizer: str, given: Mapping[str, object], trainable_alpha: bool
+) -> None:
+    """Refuse options that mean something to the soft quantizer only."""
+    names = [name for name, value in given.items() if value is not None]
+    if trainable_alpha:
+        names.append("trainable_alpha")
+    if names:
         raise ValueError(
-            f"{name} must have shape {one}"
-            + (f" or {many}" if rounds > 1 else "")
-            + f" (luma and chroma in natural order), got {tuple(table.shape)}"
+            f"{' and '.join(names)} must be left out with quantizer={quantizer!r}: only the soft "
+            "quantizer has a scaling factor and a window"
         )
-    check_positive(name, table)
-    return table
 
 
-def _check_image(image: Any) -> None:
+def check_image(image: Any) -> None:
+    """Refuse what is no batch of RGB images in floating point."""
     if not isinstance(image, Tensor):
         raise TypeError(f"image must be a torch.Tensor, got {type(image).__name__}")
     if image.dtype not in FLOAT_DTYPES:
@@ -316,13 +324,6 @@ def _check_image(image: Any) -> None:
         raise ValueError(
             f"image must hold at least one image of at least one pixel, got {tuple(image.shape)}"
         )
-
-
-def _inside_functorch() -> bool:
-    """Whether a torch.func transform runs; torch offers no public way to ask."""
-    if torch.compiler.is_compiling():
-        return False
-    return bool(torch._C._are_functorch_transforms_active())
 
 
 __all__ = ["ALPHA_MIN", "DEFAULT_ALPHA", "Q_MAX", "Q_MIN", "JPEGLayer", "TableClampWarning"]

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 import typer
-from oracles.cli.verify_command import resolve, verify
 from typer.testing import CliRunner
 
 from oracles import Report, search_worst
 from oracles.cli.targets import CONTRACTS, Options, candidates, one_of, seconds
+from oracles.cli.verify_command import resolve, verify
 from oracles.regimes import REGIMES
 
 SOURCE = """
