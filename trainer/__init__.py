@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from trainer.attacks import RobustAccuracy, fgsm, pgd, robust_accuracy
     from trainer.comparison import QuickstartResult, quickstart
     from trainer.config import TrainConfig
     from trainer.errors import (
@@ -20,31 +21,44 @@ if TYPE_CHECKING:
         TrainerError,
     )
     from trainer.loop import TrainResult, train
+    from trainer.networks import NETWORKS, make_network
 
 __all__ = [
+    "NETWORKS",
     "CheckpointError",
     "DataError",
     "DivergenceError",
     "QuickstartResult",
+    "RobustAccuracy",
     "RunFolderError",
     "TrainConfig",
     "TrainResult",
     "TrainerError",
+    "fgsm",
+    "make_network",
+    "pgd",
     "quickstart",
+    "robust_accuracy",
     "train",
 ]
 
 # The command line imports this package to read option defaults; torch must not come with it.
 _HOMES = {
+    "NETWORKS": "trainer.networks",
     "CheckpointError": "trainer.errors",
     "DataError": "trainer.errors",
     "DivergenceError": "trainer.errors",
     "QuickstartResult": "trainer.comparison",
+    "RobustAccuracy": "trainer.attacks",
     "RunFolderError": "trainer.errors",
     "TrainConfig": "trainer.config",
     "TrainResult": "trainer.loop",
     "TrainerError": "trainer.errors",
+    "fgsm": "trainer.attacks",
+    "make_network": "trainer.networks",
+    "pgd": "trainer.attacks",
     "quickstart": "trainer.comparison",
+    "robust_accuracy": "trainer.attacks",
     "train": "trainer.loop",
 }
 
