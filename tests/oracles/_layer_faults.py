@@ -1,4 +1,4 @@
-"""What the two modules on faulty layers share: the verdict on each fault, and who gave it."""
+"""What the modules on faulty layers share: the verdict on each fault, and who gave it."""
 
 from __future__ import annotations
 
