@@ -16,8 +16,10 @@ if TYPE_CHECKING:
         process_function,
         torch_cpmf,
         torch_jpeg_layer,
+        torch_quantizer_baseline,
         torch_soft_quantizer,
     )
+    from oracles.baselines.judge import verify_quantizer_baseline
     from oracles.contract import ContractError
     from oracles.cpmf.judge import verify_cpmf
     from oracles.layer.judge import verify_jpeg_layer
@@ -45,10 +47,12 @@ __all__ = [
     "tolerances",
     "torch_cpmf",
     "torch_jpeg_layer",
+    "torch_quantizer_baseline",
     "torch_soft_quantizer",
     "verify_cpmf",
     "verify_jpeg_layer",
     "verify_layer_vectors",
+    "verify_quantizer_baseline",
     "verify_results",
     "verify_soft_quantizer",
     "verify_vectors",
@@ -70,10 +74,12 @@ _HOMES = {
     "tolerances": "tolerance",
     "torch_cpmf": "adapters",
     "torch_jpeg_layer": "adapters",
+    "torch_quantizer_baseline": "adapters",
     "torch_soft_quantizer": "adapters",
     "verify_cpmf": "cpmf",
     "verify_jpeg_layer": "layer",
     "verify_layer_vectors": "vectors",
+    "verify_quantizer_baseline": "baselines",
     "verify_results": "vectors",
     "verify_vectors": "vectors",
     "verify_soft_quantizer": "quantizer",

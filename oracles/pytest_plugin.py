@@ -40,7 +40,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="judge this function, a test per evidence and regime; may be repeated",
     )
     for name, default, told in (
-        ("contract", "quantizer", "quantizer, cpmf or layer"),
+        ("contract", "quantizer", "quantizer, cpmf, layer or a baseline such as cubic"),
         ("style", "auto", "how the function is called: auto, torch or numpy"),
         ("window", "", "'full' or an odd number of levels (both full and 5)"),
         ("dtype", "", "float32 or float64 (both)"),
@@ -100,12 +100,9 @@ def oracle_report() -> Callable[..., Report]:
     """
 
     def judge(fn: Any, *, contract: str = "quantizer", **options: Any) -> Report:
-        import oracles
-        from oracles.cli.targets import CONTRACTS, one_of
+        from oracles.cli.targets import CONTRACTS, judge_of, one_of
 
-        verify = getattr(oracles, CONTRACTS[one_of("contract", contract, tuple(CONTRACTS))][0])
-        report: Report = verify(fn, **options)
-        return report
+        return judge_of(one_of("contract", contract, tuple(CONTRACTS)))(fn, **options)
 
     return judge
 
@@ -165,12 +162,17 @@ def _sound(candidate: Candidate) -> Callable[..., Any]:
         gradients = reference.jpeg_layer_vjp(image, q, alpha, grad_output, **options)
         return tuple(part.astype(image.dtype) for part in (output, *gradients))
 
+    def baseline(z: Any, q: Any, *rest: Any) -> Any:
+        *noise, max_level = rest
+        partials = getattr(reference, f"{candidate.options.contract}_partials")
+        return tuple(part.astype(z.dtype) for part in partials(z, q, *noise, max_level=max_level))
+
     functions: dict[str, Callable[..., Any]] = {
         "quantizer": quantizer,
         "cpmf": cpmf,
         "layer": layer,
     }
-    return functions[candidate.options.contract]
+    return functions.get(candidate.options.contract, baseline)
 
 
 class _Oracles(pytest.Collector):

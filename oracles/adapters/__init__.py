@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from oracles.adapters.arrays import array_function
 from oracles.adapters.process import process_function
+from oracles.adapters.torch_baseline import torch_quantizer_baseline
 from oracles.adapters.torch_layer import torch_jpeg_layer
 from oracles.adapters.torch_probabilities import torch_cpmf
 from oracles.adapters.torch_quantizer import torch_soft_quantizer
@@ -13,5 +14,6 @@ __all__ = [
     "process_function",
     "torch_cpmf",
     "torch_jpeg_layer",
+    "torch_quantizer_baseline",
     "torch_soft_quantizer",
 ]

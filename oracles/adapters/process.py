@@ -29,12 +29,17 @@ class _Contract(NamedTuple):
 
 
 _POINT = ("z", "q", "alpha")
+_STEP = ("value", "dz", "dq")
 _CONTRACTS = {
     "quantizer": _Contract(_POINT, ("value", "dz", "dq", "dalpha")),
     "cpmf": _Contract(_POINT, ("levels", "probabilities")),
     "layer": _Contract(
         ("image", "q", "alpha", "grad_output"), ("output", "grad_image", "grad_q", "grad_alpha")
     ),
+    "uniform_noise": _Contract(("z", "q", "noise"), _STEP),
+    "cubic": _Contract(("z", "q"), _STEP),
+    "straight_through": _Contract(("z", "q"), _STEP),
+    "hard": _Contract(("z", "q"), _STEP),
 }
 # Characters of what a failed program wrote to stderr.
 _TAIL = 600
@@ -66,11 +71,13 @@ def process_function(
     ``input.npz`` is a zip archive of ``.npy`` files (version 1.0, little-endian, C order) that
     are stored, not compressed, each with its size in its local header, so that a program can
     read it from front to back. It holds the inputs by name (``z``, ``q``, ``alpha``; for the
-    layer ``image``, ``q``, ``alpha``, ``grad_output``), in the dtype under test, and the scalars
+    layer ``image``, ``q``, ``alpha``, ``grad_output``; for a baseline ``z``, ``q`` and, with noise,
+    ``noise``), in the dtype under test, and the scalars
     (int64, shape ()) ``max_level`` and ``window``, 0 for all levels; for the layer also
     ``subsampling``: 444, 422 or 420. ``output.npz``, compressed or not, has to hold the outputs
-    by name (``value``, ``dz``, ``dq``, ``dalpha``; ``levels``, ``probabilities``; or ``output``,
-    ``grad_image``, ``grad_q``, ``grad_alpha``). ``examples/soft_quantizer.c`` is such a program.
+    by name (``value``, ``dz``, ``dq`` and, but for baselines, ``dalpha``; ``levels``,
+    ``probabilities``; or ``output``, ``grad_image``, ``grad_q``, ``grad_alpha``).
+    ``examples/soft_quantizer.c`` is such a program.
 
     Parameters
     ----------
@@ -78,8 +85,9 @@ def process_function(
         Program and its first arguments; a string is split as a shell would.
     timeout : float
         Seconds that one call may take. Then the program and what it started are killed.
-    contract : {"quantizer", "cpmf", "layer"}
-        Names of the arrays.
+    contract : str
+        Names of the arrays: "quantizer", "cpmf", "layer", or one of the baselines
+        "uniform_noise", "cubic", "straight_through" and "hard".
     window : int, optional
         Support that the program is asked for.
     subsampling : {"4:4:4", "4:2:2", "4:2:0"}

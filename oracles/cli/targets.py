@@ -16,13 +16,34 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from oracles.report import Report
 
-__all__ = ["CONTRACTS", "Candidate", "Options", "candidates", "one_of", "resolve", "seconds"]
+__all__ = [
+    "BASELINES",
+    "CONTRACTS",
+    "Candidate",
+    "Options",
+    "candidates",
+    "judge_of",
+    "one_of",
+    "resolve",
+    "seconds",
+]
+
+#: Contracts of the quantizers without alpha.
+BASELINES = ("uniform_noise", "cubic", "straight_through", "hard")
 
 #: Judge, torch adapter, number of positional parameters of the NumPy form, default target.
 CONTRACTS: dict[str, tuple[str, str, int, str]] = {
     "quantizer": ("verify_soft_quantizer", "torch_soft_quantizer", 4, "torch_impl:soft_quantize"),
     "cpmf": ("verify_cpmf", "torch_cpmf", 4, ""),
     "layer": ("verify_jpeg_layer", "torch_jpeg_layer", 5, "torch_impl:JPEGLayer"),
+} | {
+    kind: (
+        "verify_quantizer_baseline",
+        "torch_quantizer_baseline",
+        4 if kind == "uniform_noise" else 3,
+        f"torch_impl:{kind}_quantize",
+    )
+    for kind in BASELINES
 }
 STYLES = ("auto", "torch", "numpy")
 DTYPES = ("float32", "float64")
@@ -93,20 +114,19 @@ class Candidate:
     @property
     def name(self) -> str:
         """Support and dtype, in words."""
+        if self.options.contract in BASELINES:
+            return self.dtype
         support = "all levels" if self.window is None else f"window {self.window}"
         return f"{support}, {self.dtype}"
 
     def judge(self) -> Report:
         """Ask the judge of the contract."""
-        import oracles
-
-        verify = getattr(oracles, CONTRACTS[self.options.contract][0])
-        extra = (
-            {"subsampling": self.options.subsampling} if self.options.contract == "layer" else {}
-        )
-        report: Report = verify(
+        contract = self.options.contract
+        extra: dict[str, Any] = {} if contract in BASELINES else {"window": self.window}
+        if contract == "layer":
+            extra["subsampling"] = self.options.subsampling
+        report: Report = judge_of(contract)(
             self.fn,
-            window=self.window,
             dtype=self.dtype,
             seed=self.options.seed,
             budget=self.options.budget,
@@ -117,6 +137,25 @@ class Candidate:
     def signed(self, report: Report) -> Report:
         """Say in a report where its function came from."""
         return replace(report, settings={**report.settings, **self.settings})
+
+
+def judge_of(contract: str) -> Callable[..., Report]:
+    """The judge of a contract.
+
+    Parameters
+    ----------
+    contract : str
+        A key of :data:`CONTRACTS`.
+
+    Returns
+    -------
+    callable
+        ``judge(fn, **options) -> Report``.
+    """
+    import oracles
+
+    judge: Callable[..., Report] = getattr(oracles, CONTRACTS[contract][0])
+    return functools.partial(judge, kind=contract) if contract in BASELINES else judge
 
 
 def one_of(name: str, value: str, allowed: Sequence[str]) -> str:
@@ -243,6 +282,8 @@ def candidates(options: Options) -> Iterator[Candidate]:
     make, windows, settings = (
         _from_command(options) if options.command else _from_target(options, contract)
     )
+    if options.window and contract in BASELINES:
+        raise ValueError(f"contract {contract} has no window, got {options.window!r}")
     if options.window:
         windows = (_window(options.window),)
     for window in windows:
@@ -292,6 +333,7 @@ def _from_target(options: Options, contract: str) -> _Made:
     from oracles import adapters
 
     adapter = getattr(adapters, adapter_name)
+    baseline = contract in BASELINES
     extra: dict[str, Any] = {"subsampling": options.subsampling} if contract == "layer" else {}
     if options.compile:
         extra["compile"] = settings["compile"] = True
@@ -299,9 +341,10 @@ def _from_target(options: Options, contract: str) -> _Made:
         settings["device"] = options.device
 
     def adapted(window: int | None, dtype: str) -> Any:
-        return adapter(function, window=window, dtype=dtype, device=options.device, **extra)
+        support = {"kind": contract} if baseline else {"window": window}
+        return adapter(function, dtype=dtype, device=options.device, **support, **extra)
 
-    return adapted, (None, 5), settings
+    return adapted, ((None,) if baseline else (None, 5)), settings
 
 
 def _parameters(function: Any) -> Mapping[str, inspect.Parameter]:
@@ -317,7 +360,8 @@ def _style(function: Any, target: str, count: int) -> str:
     if torch is not None and isinstance(function, type) and issubclass(function, torch.nn.Module):
         return "torch"
     names = _parameters(function)
-    if "window" in names:
+    level = names.get("max_level")
+    if "window" in names or (level is not None and level.kind is level.KEYWORD_ONLY):
         return "torch"
     positional = [
         p for p in names.values() if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from oracles.cli.targets import Candidate, Options, candidates, resolve, seconds
+from oracles.cli.targets import CONTRACTS, Candidate, Options, candidates, resolve, seconds
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -28,7 +28,7 @@ def verify(
     target: Annotated[
         str, typer.Argument(help="package.module:function [default: of torch_impl]")
     ] = "",
-    contract: Annotated[str, typer.Option(help="quantizer, cpmf or layer")] = "quantizer",
+    contract: Annotated[str, typer.Option(help=f"one of {', '.join(CONTRACTS)}")] = "quantizer",
     style: Annotated[
         str, typer.Option(help="how TARGET is called: auto, torch or numpy (the contract's form)")
     ] = "auto",

@@ -11,6 +11,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from oracles.mutants.baselines import BASELINE_MUTANTS
+    from oracles.mutants.baselines_sound import BASELINE_SOUND
     from oracles.mutants.calls import CALL_MUTANTS
     from oracles.mutants.cpmf import CPMF_MUTANTS
     from oracles.mutants.families import FAMILIES, cases
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from oracles.mutants.table import Mutant
 
 __all__ = [
+    "BASELINE_MUTANTS",
+    "BASELINE_SOUND",
     "CALL_MUTANTS",
     "CPMF_MUTANTS",
     "FAMILIES",
@@ -33,6 +37,8 @@ __all__ = [
 ]
 
 _HOMES = {
+    "BASELINE_MUTANTS": "baselines",
+    "BASELINE_SOUND": "baselines_sound",
     "CALL_MUTANTS": "calls",
     "CPMF_MUTANTS": "cpmf",
     "FAMILIES": "families",

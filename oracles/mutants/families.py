@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from oracles.baselines import verify_quantizer_baseline
 from oracles.cpmf import verify_cpmf
 from oracles.layer import verify_jpeg_layer
+from oracles.mutants.baselines import BASELINE_MUTANTS
+from oracles.mutants.baselines_sound import scale_of
 from oracles.mutants.calls import CALL_MUTANTS
 from oracles.mutants.cpmf import CPMF_MUTANTS
 from oracles.mutants.layer import LAYER_MUTANTS
@@ -84,12 +87,23 @@ def _judge_layer(mutant: Mutant, window: int | None, seed: int) -> Report:
     )
 
 
+def _judge_baseline(mutant: Mutant, window: int | None, seed: int) -> Report:
+    return verify_quantizer_baseline(
+        mutant.factory(window),
+        mutant.kind,
+        dtype=mutant.dtype,
+        seed=seed,
+        gradient_scale=scale_of(mutant.kind),
+    )
+
+
 #: Faults of every contract; those of the quantizer in its numbers, and in how it is called.
 FAMILIES: tuple[Family, ...] = (
     Family("Soft quantizer: numbers", MUTANTS | MORE_MUTANTS, _judge_quantizer),
     Family("Soft quantizer: calls and memory", CALL_MUTANTS, _judge_quantizer),
     Family("CPMF", CPMF_MUTANTS, _judge_cpmf),
     Family("JPEG layer", LAYER_MUTANTS, _judge_layer),
+    Family("Quantizer baselines", BASELINE_MUTANTS, _judge_baseline),
 )
 
 

@@ -27,6 +27,8 @@ class Mutant(NamedTuple):
         Dtype in which it is a fault.
     subsampling : str
         Chroma subsampling with which it is a fault; for layers.
+    kind : str
+        Quantizer of which it is a faulty form; for baselines.
     """
 
     factory: Callable[..., Callable[..., Any]]
@@ -34,3 +36,4 @@ class Mutant(NamedTuple):
     evidence: int
     dtype: str = "float32"
     subsampling: str = "4:4:4"
+    kind: str = ""

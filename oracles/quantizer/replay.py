@@ -19,6 +19,10 @@ _JUDGES = {
     "quantizer": "verify_soft_quantizer",
     "cpmf": "verify_cpmf",
     "layer": "verify_jpeg_layer",
+    "uniform_noise": "verify_quantizer_baseline",
+    "cubic": "verify_quantizer_baseline",
+    "straight_through": "verify_quantizer_baseline",
+    "hard": "verify_quantizer_baseline",
 }
 
 
@@ -118,10 +122,12 @@ def replay_line(settings: Mapping[str, Any], point: str = "") -> str:
     if "target" in settings or "command" in settings:
         return _shell_line(settings, point)
     names = ("window", "subsampling", "dtype", *(() if point else ("seed", "budget")))
+    names += ("gradient_scale", "exact", "nonfinite")  # of the baselines
     options = "".join(f", {name}={settings[name]!r}" for name in names if name in settings)
     if point:
         return f"oracles.replay_point(fn, {point!r}{options}).print()"
-    return f"oracles.{_JUDGES[contract]}(fn{options})"
+    kind = f", {contract!r}" if "exact" in settings else ""
+    return f"oracles.{_JUDGES[contract]}(fn{kind}{options})"
 
 
 def _shell_line(settings: Mapping[str, Any], point: str) -> str:

@@ -13,7 +13,7 @@ import typer
 from typer.testing import CliRunner
 
 from oracles import Report, search_worst
-from oracles.cli.targets import CONTRACTS, Options, candidates, one_of, seconds
+from oracles.cli.targets import BASELINES, CONTRACTS, Options, candidates, one_of, seconds
 from oracles.cli.verify_command import resolve, verify
 from oracles.regimes import REGIMES
 
@@ -186,6 +186,34 @@ def test_every_contract_has_its_judge_and_its_adapter() -> None:
     for judge, adapter, _, _ in CONTRACTS.values():
         assert callable(getattr(oracles, judge))
         assert callable(getattr(oracles.adapters, adapter))
+    from oracles.baselines import KINDS
+
+    assert set(KINDS) == set(BASELINES)
+
+
+def test_quantizers_without_alpha_are_judged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for kind in BASELINES:
+        (torch_one,) = candidates(Options(contract=kind, dtype="float32"))
+        assert torch_one.settings == {"target": f"torch_impl:{kind}_quantize", "style": "torch"}
+        assert torch_one.name == "float32"
+    result = run("--contract", "uniform_noise", "--dtype", "float64")
+    assert result.exit_code == 0, result.output
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    (tmp_path / "cubes.py").write_text(
+        "import reference\n"
+        "def cube(z, q, max_level):\n"
+        "    parts = reference.cubic_partials(z, q, max_level=max_level)\n"
+        "    return [part.astype(z.dtype) for part in parts]\n"
+    )
+    assert run("cubes:cube", "--contract", "cubic", "--dtype", "float32").exit_code == 0
+    result = run("cubes:cube", "--contract", "hard", "--dtype", "float32", "--quiet")
+    assert result.exit_code == 1
+    line = result.output.splitlines()[1].removeprefix("replay: jpegdl verify ")
+    assert "--window" not in line
+    assert run(*shlex.split(line)).exit_code == 1
 
 
 @pytest.mark.parametrize(
@@ -214,6 +242,8 @@ def test_every_contract_has_its_judge_and_its_adapter() -> None:
         (["{module}:right", "--command", "true"], "give TARGET or --command, not both"),
         (["--command", "true", "--timeout", "0"], "timeout must be > 0"),
         (["--contract", "cpmf"], "contract cpmf needs a TARGET"),
+        (["--contract", "cubic", "--window", "5"], "contract cubic has no window, got '5'"),
+        (["--contract", "cubik"], "did you mean 'cubic'?"),
         (["{module}:full", "--dtype", "float32", "--json", "no/where.json"], "no/where.json"),
     ],
 )

@@ -37,6 +37,8 @@ def program(folder: Path, body: str) -> list[str]:
     [
         ("quantizer", ("z", "q", "alpha"), ("value", "dz", "dq", "dalpha")),
         ("cpmf", ("z", "q", "alpha"), ("levels", "probabilities")),
+        ("cubic", ("z", "q"), ("value", "dz", "dq")),
+        ("uniform_noise", ("z", "q", "noise"), ("value", "dz", "dq")),
         (
             "layer",
             ("image", "q", "alpha", "grad_output"),

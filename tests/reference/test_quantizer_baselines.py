@@ -11,6 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from oracles.baselines import ROUNDINGS, step_tolerances
 from reference import (
     StepPartials,
     cubic_partials,
@@ -21,7 +22,6 @@ from reference import (
     straight_through_partials,
     uniform_noise_partials,
 )
-from tests._baseline_judge import ROUNDINGS, step_tolerances
 from tests.strategies import Points, points, seeds
 
 EPS = 2.0**-52

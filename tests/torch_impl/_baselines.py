@@ -1,14 +1,14 @@
-"""What the tests of the quantizer baselines share: the functions, their truths, the contract."""
+"""What the tests of the quantizer baselines share: the functions, their truths, the verdict."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
-import torch
 
 import reference
-from tests._baseline_judge import verify_baseline
+from oracles.adapters import torch_quantizer_baseline
+from oracles.baselines import KINDS, step_tolerances
 from torch_impl.quantizer_baselines import (
     cubic_quantize,
     hard_quantize,
@@ -16,7 +16,7 @@ from torch_impl.quantizer_baselines import (
     uniform_noise_quantize,
 )
 
-NAMES = ["uniform_noise", "cubic", "straight_through", "hard"]
+NAMES = list(KINDS)
 FUNCTIONS: dict[str, Any] = {
     "uniform_noise": uniform_noise_quantize,
     "cubic": cubic_quantize,
@@ -36,20 +36,6 @@ def noise_for(z: Any, seed: int = 0) -> Any:
     return np.random.default_rng(seed).integers(-512, 513, np.shape(z)) / 1024
 
 
-def contract(name: str, noise: Any = None, device: str = "cpu") -> Any:
-    """The torch function as ``fn(z, q, max_level) -> (value, dz, dq)`` on NumPy arrays."""
-
-    def fn(z: Any, q: Any, max_level: int) -> tuple[Any, Any, Any]:
-        u = torch.tensor(noise.astype(z.dtype), device=device)
-        options = {"noise": u} if name == "uniform_noise" else {}
-        a, b = (torch.from_numpy(x).to(device).requires_grad_() for x in (z, q))
-        value = FUNCTIONS[name](a, b, max_level=max_level, **options)
-        value.backward(torch.ones_like(value))
-        return tuple(t.detach().cpu().numpy() for t in (value, a.grad, b.grad))
-
-    return fn
-
-
 def truth(name: str, noise: Any) -> Any:
     if name != "uniform_noise":
         return TRUTHS[name]
@@ -61,6 +47,19 @@ def truth(name: str, noise: Any) -> Any:
 def assert_sound(
     name: str, z: Any, q: Any, max_level: int, dtype: str, seed: int = 0, device: str = "cpu"
 ) -> None:
+    """Value and gradients within rounding of the reference; a level that is off by one fails."""
     u = noise_for(z, seed)
-    fn, wanted = contract(name, u, device), truth(name, u)
-    assert verify_baseline(fn, wanted, z, q, max_level, dtype=dtype) == []
+    fn = torch_quantizer_baseline(FUNCTIONS[name], name, dtype=dtype, device=device)
+    noise = (u.astype(dtype),) if name == "uniform_noise" else ()
+    got = fn(z.astype(dtype), q.astype(dtype), *noise, max_level)
+    expected = truth(name, u)(z, q, max_level=max_level)
+    allowed = step_tolerances(z, q, max_level=max_level, dtype=dtype)
+    for ours, theirs, tolerance, output in zip(
+        got, expected, allowed, allowed._fields, strict=True
+    ):
+        assert ours.shape == theirs.shape
+        for i in np.flatnonzero(~(np.abs(ours - theirs) <= tolerance)):
+            raise AssertionError(
+                f"{output} at z={z[i]!r}, q={q[i]!r}, max_level={max_level}, {dtype}: "
+                f"got {ours[i]!r}, expected {theirs[i]!r} +- {tolerance[i]:.3g}"
+            )
