@@ -1,6 +1,7 @@
 """What is fast: the trainable JPEG of the papers as torch functions and modules."""
 
 from torch_impl.feature_quantizer import FeatureQuantizer, replace_relu
+from torch_impl.jpeg_augmentation import JPEGAugmentation
 from torch_impl.jpeg_layer import JPEGLayer, TableClampWarning
 from torch_impl.masking import MaskedWindowWarning, masked_distance
 from torch_impl.muller import MULLER_RESNET50_BIASES, MULLER_RESNET50_WEIGHTS, MullerResizer
@@ -29,6 +30,7 @@ __all__ = [
     "FeatureQuantizer",
     "GaussianDenoise",
     "HistogramEqualization",
+    "JPEGAugmentation",
     "JPEGLayer",
     "MaskedWindowWarning",
     "MullerResizer",
