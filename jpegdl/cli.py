@@ -17,6 +17,11 @@ app = typer.Typer(
 COMMANDS = (
     trainer.cli.quickstart,
     trainer.cli.train,
+    trainer.cli.recipes,
+    trainer.cli.report,
+    trainer.cli.attack,
+    trainer.cli.figures,
+    trainer.cli.export_tables,
     oracles.cli.verify,
     jpegdl.benchmark.benchmark,
 )

@@ -22,9 +22,11 @@ if TYPE_CHECKING:
     )
     from trainer.loop import TrainResult, train
     from trainer.networks import NETWORKS, make_network
+    from trainer.recipes import RECIPES, recipe
 
 __all__ = [
     "NETWORKS",
+    "RECIPES",
     "CheckpointError",
     "DataError",
     "DivergenceError",
@@ -38,6 +40,7 @@ __all__ = [
     "make_network",
     "pgd",
     "quickstart",
+    "recipe",
     "robust_accuracy",
     "train",
 ]
@@ -45,6 +48,7 @@ __all__ = [
 # The command line imports this package to read option defaults; torch must not come with it.
 _HOMES = {
     "NETWORKS": "trainer.networks",
+    "RECIPES": "trainer.recipes",
     "CheckpointError": "trainer.errors",
     "DataError": "trainer.errors",
     "DivergenceError": "trainer.errors",
@@ -58,6 +62,7 @@ _HOMES = {
     "make_network": "trainer.networks",
     "pgd": "trainer.attacks",
     "quickstart": "trainer.comparison",
+    "recipe": "trainer.recipes",
     "robust_accuracy": "trainer.attacks",
     "train": "trainer.loop",
 }

@@ -21,19 +21,21 @@ from trainer.errors import CheckpointError, DivergenceError
 from trainer.run_folder import write_atomically
 
 CHECKPOINT_FILE = "checkpoint.safetensors"
-_FORMAT = "jpegdl-checkpoint-1"
+_FORMAT = "jpegdl-checkpoint-2"
+INITIAL_Q = "initial.q"
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """State of a run after a whole number of epochs.
+    """State of a run after a whole number of steps.
 
     Parameters
     ----------
     tensors
-        By name: ``model.*`` and ``optimizer.*``.
+        By name: ``model.*``, ``optimizer.*`` and, with a JPEG layer, ``initial.q``.
     progress
-        JSON values: epochs done, metrics of each, data fingerprint, versions.
+        JSON values: steps done, metrics of each epoch, sums of the epoch begun, data
+        fingerprint, versions.
     """
 
     tensors: dict[str, Tensor]
@@ -52,12 +54,11 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     """
     for name, tensor in checkpoint.tensors.items():
         if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
-            raise DivergenceError(
-                f"training diverged: {name} holds NaN or infinity; lower the learning rates. "
-                "The last good checkpoint was kept"
-            )
+            raise DivergenceError(f"{name} holds NaN or infinity; the checkpoint before was kept")
+    # Copies: the format knows no two names for one memory, as networks with tied weights have.
     tensors = {
-        name: tensor.detach().cpu().contiguous() for name, tensor in checkpoint.tensors.items()
+        name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
+        for name, tensor in checkpoint.tensors.items()
     }
     progress = json.dumps(checkpoint.progress)
     header = {"format": _FORMAT, "progress": progress, "sha256": _digest(tensors, progress)}
@@ -116,19 +117,60 @@ def collect_tensors(
     return tensors
 
 
+def state_counts(optimizers: dict[str, torch.optim.Optimizer]) -> dict[str, int]:
+    """Of how many parameters each optimizer keeps a state: those that had a gradient so far."""
+    return {role: len(optimizer.state) for role, optimizer in optimizers.items()}
+
+
 def restore_tensors(
     tensors: dict[str, Tensor],
     model: torch.nn.Module,
     optimizers: dict[str, torch.optim.Optimizer],
+    counts: dict[str, int],
     path: Path,
 ) -> None:
     """Put tensors back into a model and optimizers built by the same configuration.
+
+    Parameters
+    ----------
+    tensors
+        Of a checkpoint.
+    model, optimizers
+        What they are put into.
+    counts
+        ``state_counts`` when the checkpoint was written.
+    path
+        Of the checkpoint, for messages.
 
     Raises
     ------
     CheckpointError
         If a tensor is missing, unknown or of another shape. Nothing is changed then.
     """
+    found = _fitting(tensors, model, path)
+    states = {
+        role: _optimizer_state(tensors, role, optimizer, counts.get(role, 0), path)
+        for role, optimizer in optimizers.items()
+    }
+    model.load_state_dict(found)
+    for role, optimizer in optimizers.items():
+        groups = optimizer.state_dict()["param_groups"]
+        optimizer.load_state_dict({"state": states[role], "param_groups": groups})
+
+
+def restore_model(tensors: dict[str, Tensor], model: torch.nn.Module, path: Path) -> None:
+    """Put the tensors of a checkpoint's model into one built by the same configuration.
+
+    Raises
+    ------
+    CheckpointError
+        If a tensor is missing, unknown or of another shape. Nothing is changed then.
+    """
+    model.load_state_dict(_fitting(tensors, model, path))
+
+
+def _fitting(tensors: dict[str, Tensor], model: torch.nn.Module, path: Path) -> dict[str, Tensor]:
+    """The tensors of the model under its own names, if they are all there and fit."""
     expected = model.state_dict()
     found = {
         name.removeprefix("model."): tensor
@@ -144,15 +186,15 @@ def restore_tensors(
                 f"{name} is {found[name].dtype} {tuple(found[name].shape)}, "
                 f"the model needs {tensor.dtype} {tuple(tensor.shape)}",
             )
-    states = {role: _optimizer_state(tensors, role, optimizers[role], path) for role in optimizers}
-    model.load_state_dict(found)
-    for role, optimizer in optimizers.items():
-        groups = optimizer.state_dict()["param_groups"]
-        optimizer.load_state_dict({"state": states[role], "param_groups": groups})
+    return found
 
 
 def _optimizer_state(
-    tensors: dict[str, Tensor], role: str, optimizer: torch.optim.Optimizer, path: Path
+    tensors: dict[str, Tensor],
+    role: str,
+    optimizer: torch.optim.Optimizer,
+    count: int,
+    path: Path,
 ) -> dict[int, dict[str, Tensor]]:
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     prefix = f"optimizer.{role}."
@@ -167,7 +209,6 @@ def _optimizer_state(
         if tensor.shape not in (shape, torch.Size([])):  # a scalar counts steps
             raise _damaged(path, f"{name} is {tuple(tensor.shape)}, its parameter {tuple(shape)}")
         state.setdefault(int(number), {})[key] = tensor
-    stateless = optimizer.defaults.get("momentum") == 0  # SGD without momentum keeps nothing
-    if not stateless and len(state) != len(parameters):
-        raise _damaged(path, f"{role} optimizer state of {len(parameters) - len(state)} missing")
+    if len(state) != count:
+        raise _damaged(path, f"{role} optimizer state of {count - len(state)} missing")
     return state

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 
 from rich.console import Console
@@ -12,8 +13,9 @@ from rich.console import Console
 from trainer.config import METHODS, TrainConfig
 from trainer.data import load_data
 from trainer.loop import TrainResult, read_run, run_name, train
+from trainer.processes import processes
 from trainer.progress import ConsoleListener
-from trainer.report import summarize, write_report
+from trainer.report import REPORT_FILE, summarize, write_report
 from trainer.run_folder import prepare_folder
 
 
@@ -72,7 +74,7 @@ def quickstart(
     """
     if not seeds or len(set(seeds)) != len(seeds):
         raise ValueError(f"seeds must be one or more different numbers, got {list(seeds)}")
-    folder, console = Path(run_dir), console or Console()
+    folder, console = Path(run_dir), console or _console()
     base = config or TrainConfig()
     plan = [
         dataclasses.replace(base, method=method, seed=seed) for seed in seeds for method in METHODS
@@ -81,7 +83,8 @@ def quickstart(
     runs = {
         method: tuple(run for run in results if run.config.method == method) for method in METHODS
     }
-    report = write_report(folder, runs)
+    # The other processes have read the same runs; one writes.
+    report = write_report(folder, runs) if processes().rank == 0 else folder / REPORT_FILE
     summarize(runs, console)
     console.print(f"report: {report}", highlight=False, soft_wrap=True)
     return QuickstartResult(runs, report)
@@ -91,7 +94,7 @@ def train_on_console(
     config: TrainConfig, run_dir: str | Path, *, console: Console | None = None
 ) -> TrainResult:
     """``trainer.train`` with progress and result on a console; same results, same errors."""
-    folder, console = Path(run_dir), console or Console()
+    folder, console = Path(run_dir), console or _console()
     (result,) = _train_all([(config, folder)], folder, console)
     console.print(
         f"validation accuracy after {config.epochs} epochs: {100 * result.val_accuracy:.2f} %; "
@@ -100,6 +103,11 @@ def train_on_console(
         soft_wrap=True,
     )
     return result
+
+
+def _console() -> Console:
+    """The terminal, for the first of several processes."""
+    return Console(quiet=processes().rank > 0)
 
 
 def _train_all(
@@ -113,7 +121,9 @@ def _train_all(
     data = load_data(plan[0][0])
     steps = 0
     for (config, _), done in zip(plan, found, strict=True):
-        epochs_left = config.epochs - (0 if done is None else len(done.history))
-        steps += epochs_left * (len(data.train_labels) // config.batch_size)
+        total = config.epochs * (len(data.train_labels) // config.batch_size)
+        steps += total - (0 if done is None else done.step)
+    # Before the bar stands in for the terminal: what logs to it keeps what it finds there.
+    import_module("trainer.training_run")
     with ConsoleListener(console, steps) as listener:
         return [train(config, run, data=data, listener=listener) for config, run in plan]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 
@@ -11,31 +13,61 @@ from trainer.networks import ImageClassifier
 
 
 def schedule_factor(config: TrainConfig, step: int, steps_per_epoch: int) -> float:
-    """Factor on the learning rates at a step (from 0): a pure function, nothing to restore."""
+    """Factor on the learning rates at a step (from 0): a pure function, nothing to restore.
+
+    The warm-up multiplies the schedule, so that the rates have no jump where it ends (JPEG-DL,
+    A.3 and A.5, name a schedule for each experiment).
+    """
+    warmup = config.warmup_epochs * steps_per_epoch
+    rise = min(1.0, (step + 1) / warmup) if warmup else 1.0
     if config.schedule == "cosine":
-        return 0.5 * (1 + math.cos(math.pi * step / (config.epochs * steps_per_epoch)))
+        return rise * 0.5 * (1 + math.cos(math.pi * step / (config.epochs * steps_per_epoch)))
     passed = sum(step >= milestone * steps_per_epoch for milestone in config.milestones)
-    return float(config.decay**passed)
+    return float(rise * config.decay**passed)
 
 
 def build_optimizers(
     config: TrainConfig, model: ImageClassifier
 ) -> dict[str, torch.optim.Optimizer]:
-    """SGD for the network as "network" and, with a JPEG layer, Adam for its steps as "q".
+    """One for the network as "network" and, with a quantizer, one for its tables as "q".
+
+    A trained alpha is the second group of "q", with a learning rate of its own.
 
     References
     ----------
     "JPEG Inspired Deep Learning" (JPEG-DL), section 4: Adam evens out the gradients of q, whose
-    size varies from frequency to frequency.
+    size varies from frequency to frequency; SGD for q on ImageNet.
     """
+    weights = model.network_parameters()
     optimizers: dict[str, torch.optim.Optimizer] = {
         "network": torch.optim.SGD(
-            model.network.parameters(),
+            weights,
             lr=config.learning_rate,
             momentum=config.momentum,
             weight_decay=config.weight_decay,
         )
+        if config.optimizer == "sgd"
+        else torch.optim.AdamW(weights, lr=config.learning_rate, weight_decay=config.weight_decay)
     }
-    if model.jpeg is not None:
-        optimizers["q"] = torch.optim.Adam([model.jpeg.q], lr=config.q_learning_rate)
+    quantizer = model.quantizer
+    if quantizer is not None:
+        groups: list[dict[str, Any]] = [{"params": [quantizer.q], "lr": config.q_learning_rate}]
+        others = [p for p in model.table_parameters() if p is not quantizer.q]
+        if others:
+            groups.append({"params": others, "lr": config.alpha_learning_rate})
+        kind = torch.optim.Adam if config.q_optimizer == "adam" else torch.optim.SGD
+        optimizers["q"] = kind(groups)
     return optimizers
+
+
+def set_learning_rates(
+    config: TrainConfig, optimizers: Mapping[str, torch.optim.Optimizer], factor: float
+) -> None:
+    """Learning rates of a step whose schedule factor is given."""
+    for group in optimizers["network"].param_groups:
+        group["lr"] = config.learning_rate * factor
+    if "q" in optimizers:
+        q_factor = factor if config.q_follows_schedule else 1.0
+        rates = (config.q_learning_rate, config.alpha_learning_rate)
+        for group, rate in zip(optimizers["q"].param_groups, rates, strict=False):
+            group["lr"] = rate * q_factor

@@ -17,8 +17,15 @@ class Listener(Protocol):
     def on_message(self, text: str) -> None:
         """One line of news."""
 
-    def on_step(self, run: str, epoch: int, accuracy: float) -> None:
-        """A step of epoch ``epoch`` (from 1) is done; training accuracy so far, 0 to 1."""
+    def on_measure(self, run: str, done: int, total: int | None) -> None:
+        """Initial tables are being measured: images done, and how many it will be."""
+
+    def on_step(self, run: str, epoch: int, accuracy: float, speed: float) -> None:
+        """A step of epoch ``epoch`` (from 1) is done.
+
+        Training accuracy of the epoch so far, 0 to 1; images per second since it began or the
+        run was resumed.
+        """
 
     def on_epoch(self, run: str, epochs: int, metrics: EpochMetrics) -> None:
         """An epoch of ``epochs`` is done and its checkpoint written."""
@@ -30,7 +37,10 @@ class Silent:
     def on_message(self, text: str) -> None:
         """Ignore."""
 
-    def on_step(self, run: str, epoch: int, accuracy: float) -> None:
+    def on_measure(self, run: str, done: int, total: int | None) -> None:
+        """Ignore."""
+
+    def on_step(self, run: str, epoch: int, accuracy: float, speed: float) -> None:
         """Ignore."""
 
     def on_epoch(self, run: str, epochs: int, metrics: EpochMetrics) -> None:
@@ -56,12 +66,13 @@ class ConsoleListener:
             BarColumn(),
             TextColumn("{task.percentage:3.0f} %"),
             TextColumn("accuracy {task.fields[accuracy]}"),
+            TextColumn("{task.fields[speed]} images/s"),
             TimeRemainingColumn(compact=True),
             TextColumn("left"),
             console=console,
             disable=not self._live,
         )
-        self._task = self._bar.add_task("starting", total=steps, accuracy="-")
+        self._task = self._bar.add_task("starting", total=steps, accuracy="-", speed="-")
 
     def __enter__(self) -> Self:
         self._bar.start()
@@ -79,13 +90,19 @@ class ConsoleListener:
         """Print the line."""
         self._console.print(text, highlight=False, markup=False, soft_wrap=True)
 
-    def on_step(self, run: str, epoch: int, accuracy: float) -> None:
+    def on_measure(self, run: str, done: int, total: int | None) -> None:
+        """Say how far it is, in the bar's place."""
+        of = "" if total is None else f" of {total}"
+        self._bar.update(self._task, description=f"{run}, measuring tables: image {done}{of}")
+
+    def on_step(self, run: str, epoch: int, accuracy: float, speed: float) -> None:
         """Move the bar."""
         self._bar.update(
             self._task,
             advance=1,
             description=f"{run}, epoch {epoch}",
             accuracy=f"{100 * accuracy:.1f} %",
+            speed=f"{speed:.0f}",
         )
 
     def on_epoch(self, run: str, epochs: int, metrics: EpochMetrics) -> None:

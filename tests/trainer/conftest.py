@@ -76,7 +76,10 @@ class Saboteur:
     def on_message(self, text: str) -> None:
         pass
 
-    def on_step(self, run: str, epoch: int, accuracy: float) -> None:
+    def on_measure(self, run: str, done: int, total: int | None) -> None:
+        pass
+
+    def on_step(self, run: str, epoch: int, accuracy: float, speed: float) -> None:
         self.left -= 1
         if self.left == 0:
             raise Interruption

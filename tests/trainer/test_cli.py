@@ -14,7 +14,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from trainer import TrainConfig, cli, comparison
+from trainer import TrainConfig, cli, comparison, recipe
 
 ROOT = Path(__file__).parents[2]
 
@@ -27,6 +27,7 @@ def app() -> typer.Typer:
     app = typer.Typer()
     app.command()(cli.quickstart)
     app.command()(cli.train)
+    app.command()(cli.recipes)
     return app
 
 
@@ -49,9 +50,11 @@ def test_help_lists_and_explains_every_option_in_groups(app: typer.Typer) -> Non
     result = CliRunner().invoke(app, ["train", "--help"], env={"COLUMNS": "200"})
     assert result.exit_code == 0
     lines = result.output.splitlines()
-    for group in ("Data", "Network", "JPEG layer", "Run"):
+    for group in ("Data", "Network", "JPEG layer", "Preprocessing", "Run"):
         assert any(re.match(rf"╭─ {group} ─", line) for line in lines)
-    for field in dataclasses.fields(TrainConfig):
+    fields = [field for field in dataclasses.fields(TrainConfig) if field.name != "recipe"]
+    assert len(fields) > 50
+    for field in fields:
         option = SPELLED.get(field.name, "--" + field.name.replace("_", "-"))
         (line,) = (line for line in lines if re.match(rf"│ {option}\s", line))
         assert len(line.split()) > 6, f"{option} is not explained"
@@ -118,9 +121,49 @@ def test_options_arrive_in_the_configuration(
     )
 
 
+def test_a_recipe_takes_changes_as_assignments_and_as_options(
+    app: typer.Typer, calls: list[tuple[Path, Any]]
+) -> None:
+    arguments = "train cifar100-vgg8-baseline epochs=200 --data x.tar.gz milestones=3,5 --seed 4"
+    result = CliRunner().invoke(app, arguments.split())
+    assert result.exit_code == 0, result.output
+    expected = recipe(
+        "cifar100-vgg8-baseline", epochs=200, data="x.tar.gz", milestones=(3, 5), seed=4
+    )
+    assert calls == [(Path("runs/cifar100-vgg8-baseline-seed4"), expected)]
+
+
+def test_assignments_need_no_recipe(app: typer.Typer, calls: list[tuple[Path, Any]]) -> None:
+    assert CliRunner().invoke(app, ["train", "epochs=3", "window=5"]).exit_code == 0
+    assert calls == [(Path("runs/jpeg-dl-seed0"), TrainConfig(epochs=3, window=5))]
+
+
+def test_seeds_are_runs_of_their_own(app: typer.Typer, calls: list[tuple[Path, Any]]) -> None:
+    arguments = ["train", "embedded-cubic", "--seeds", "2", "seed=3"]
+    assert CliRunner().invoke(app, arguments).exit_code == 0
+    assert CliRunner().invoke(app, [*arguments, "--run-dir", "here"]).exit_code == 0
+    configs = [recipe("embedded-cubic", seed=seed) for seed in (3, 4)]
+    folders = ["runs/embedded-cubic-seed3", "runs/embedded-cubic-seed4", "here/seed3", "here/seed4"]
+    assert calls == [
+        (Path(folder), config) for folder, config in zip(folders, configs * 2, strict=True)
+    ]
+
+
+def test_recipes_are_listed(app: typer.Typer) -> None:
+    result = CliRunner().invoke(app, ["recipes", "table3"], env={"COLUMNS": "120"})
+    assert result.exit_code == 0
+    assert result.stdout.count("imagenet-") == 7
+    result = CliRunner().invoke(app, ["recipes", "nothing-of-this"])
+    assert result.exit_code == 1
+    assert "no recipe has all of" in result.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["embedded-cubik"], "Error: recipe: there is no 'embedded-cubik', did you mean"),
+        (["embedded-cubic", "epoch=2"], "Error: there is no option 'epoch', did you mean 'epochs'"),
+        (["epochs=2", "--epochs", "2"], "Error: epochs was given twice"),
         (["--window", "4"], "Error: window must be odd"),
         (["--schedule", "linear"], "Error: schedule must be one of cosine, step"),
         (["--data", "/no/such/folder"], "Error: data folder /no/such/folder does not exist"),
@@ -155,7 +198,7 @@ def test_interruption_says_how_to_go_on(app: typer.Typer, monkeypatch: pytest.Mo
     monkeypatch.setattr(comparison, "quickstart", interrupted)
     result = CliRunner().invoke(app, ["quickstart"])
     assert result.exit_code == 130
-    assert "The same command resumes after the last finished epoch" in result.stderr
+    assert "The same command resumes after the last checkpoint" in result.stderr
     assert signal.getsignal(signal.SIGTERM) is handler
 
 
@@ -171,7 +214,9 @@ def test_public_names_are_found_and_others_are_not() -> None:
 
     for name in trainer.__all__:
         found = getattr(trainer, name)
-        # NETWORKS is a table; all others know their names.
-        assert name == "NETWORKS" if isinstance(found, dict) else found.__name__ == name
+        # Two are tables; all others know their names.
+        assert (
+            name in ("NETWORKS", "RECIPES") if isinstance(found, dict) else found.__name__ == name
+        )
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
         trainer.nonsense  # noqa: B018

@@ -19,7 +19,15 @@ from PIL import Image
 from rich.console import Console
 
 from reference.standard import ZIGZAG
-from trainer import CheckpointError, RunFolderError, TrainConfig, comparison, plots, quickstart
+from trainer import (
+    CheckpointError,
+    RunFolderError,
+    TrainConfig,
+    comparison,
+    plots,
+    quickstart,
+    train,
+)
 from trainer.comparison import QuickstartResult, train_on_console
 from trainer.loop import TrainResult
 from trainer.metrics import EpochMetrics
@@ -41,7 +49,7 @@ def _run(folder: Path, config: TrainConfig) -> tuple[QuickstartResult, str]:
 
 @pytest.fixture(scope="module")
 def small(image_folder: Path) -> TrainConfig:
-    return TrainConfig(data=str(image_folder), epochs=2, batch_size=8, width=2)
+    return TrainConfig(dataset="folder", data=str(image_folder), epochs=2, batch_size=8, width=2)
 
 
 @pytest.fixture(scope="module")
@@ -297,3 +305,31 @@ def test_without_a_terminal_there_is_one_plain_line_per_epoch(
     ]
     assert f"validation accuracy after 2 epochs: {100 * result.val_accuracy:.2f} %" in last
     assert "\x1b" not in text.getvalue()
+
+
+def test_the_bar_counts_the_steps_left_in_the_middle_of_an_epoch(
+    small: TrainConfig,
+    tmp_path: Path,
+    interrupt_at: Callable[[int], Any],
+    interruption: type[BaseException],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    config = dataclasses.replace(small, checkpoint_steps=1)
+    with pytest.raises(interruption):
+        train(config, tmp_path, listener=interrupt_at(4))  # of 2 epochs of 3 steps
+    bars = []
+
+    class Bar(ConsoleListener):
+        def __init__(self, console: Console, steps: int) -> None:
+            super().__init__(console, steps)
+            bars.append((self, steps))
+
+    monkeypatch.setattr(comparison, "ConsoleListener", Bar)
+    console, text = _console(force_terminal=True)
+    train_on_console(config, tmp_path, console=console)
+    ((bar, steps),) = bars
+    assert steps == 2
+    (task,) = bar._bar.tasks
+    assert (task.completed, task.total) == (2, 2)
+    assert "images/s" in text.getvalue()
+    assert "resumed after step 4 of 6" in text.getvalue()

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from reference.standard import SUBSAMPLINGS
+from torch_impl.quantizer_baselines import QUANTIZERS
 from trainer import TrainConfig, config
 
 NAN, INF = float("nan"), float("inf")
@@ -18,6 +19,22 @@ OUT_OF_RANGE: list[tuple[str, Any]] = [
     ("schedule", "linear"),
     ("subsampling", "4:1:1"),
     ("device", "tpu"),
+    ("dataset", "cifar10"),
+    ("normalization", "zero"),
+    ("optimizer", "adam"),
+    ("q_optimizer", "adamw"),
+    ("quantizer", "hard"),
+    ("tables", "ones"),
+    ("preprocessing", "blur"),
+    ("precision", "64"),
+    *((name, 7) for name in ("image_size", "val_resize")),
+    *((name, 0) for name in ("accumulate", "rounds", "tables_images", "quality")),
+    *((name, bad) for name in ("quality", "jpeg_quality_low") for bad in (0, 101)),
+    *((name, -1) for name in ("warmup_epochs", "workers", "checkpoint_steps")),
+    *((name, bad) for name in ("mixup", "cutmix", "alpha_learning_rate") for bad in (-1.0, NAN)),
+    *(("random_erasing", bad) for bad in (-0.1, 1.1, NAN)),
+    *(("label_smoothing", bad) for bad in (-0.1, 1.0, NAN)),
+    *(("q_max", bad) for bad in (0.0, 256.0, NAN)),
     *((name, 0) for name in ("train_patches", "val_patches", "width", "epochs", "batch_size")),
     ("threads", 0),
     ("seed", -1),
@@ -46,6 +63,38 @@ WRONG_TYPE: list[tuple[str, Any]] = [
     ("data", 3),
     ("milestones", [3]),
     ("milestones", (1.5,)),
+    ("network", 3),
+    ("placement", ""),
+    ("recipe", None),
+    ("pretrained", 3),
+    ("tensorboard", 1),
+]
+
+COMBINATIONS: list[tuple[dict[str, Any], str]] = [
+    ({"schedule": "step"}, "needs milestones"),
+    ({"image_size": 32, "val_resize": 31}, "val_resize must be at least 32, got 31"),
+    ({"epochs": 5, "warmup_epochs": 5}, "warmup_epochs must be below epochs = 5"),
+    ({"batch_size": 64, "accumulate": 3}, "accumulate must divide batch_size = 64"),
+    ({"jpeg_quality_low": 60, "jpeg_quality_high": 50}, "jpeg_quality_low must be at most"),
+    ({"sync_batch_norm": True}, "sync_batch_norm must be False on the CPU"),
+    ({"precision": "16-mixed"}, "on the CPU"),
+    ({"tables": "sensitivity"}, "needs tables_from"),
+    ({"quantizer": "cubic", "hbar": 0.7}, 'hbar must be left out: quantizer "cubic" has none'),
+    ({"quantizer": "cubic", "window": 5}, "window must be left out"),
+    ({"quantizer": "cubic", "alpha_learning_rate": 0.1}, "alpha_learning_rate must be 0"),
+    ({"hbar": 0.7, "alpha_learning_rate": 0.1}, "alpha_learning_rate must be 0"),
+    ({"max_level": 2, "window": 7}, "window must be odd and at most 2 max_level"),
+    *(
+        ({"placement": "relu", name: value}, f"{name} must be .* where the quantizer replaces")
+        for name, value in (
+            ("subsampling", "4:2:0"),
+            ("quantizer", "cubic"),
+            ("rounds", 2),
+            ("tables", "standard"),
+            ("hbar", 0.7),
+            ("alpha_learning_rate", 0.1),
+        )
+    ),
 ]
 
 
@@ -66,9 +115,15 @@ def test_the_ends_of_the_ranges_are_allowed() -> None:
     TrainConfig(window=3, max_level=1, q_initial=255, epochs=1, seed=0)
 
 
-def test_the_step_schedule_needs_milestones() -> None:
-    with pytest.raises(ValueError, match="needs milestones"):
-        TrainConfig(schedule="step")
+@pytest.mark.parametrize(("options", "message"), COMBINATIONS)
+def test_an_impossible_combination_is_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        TrainConfig(**options)
+
+
+def test_the_baseline_does_not_care_about_options_of_the_layer() -> None:
+    TrainConfig(method="baseline", tables="sensitivity")
+    TrainConfig(method="baseline", placement="relu", rounds=2)
 
 
 @pytest.mark.parametrize(
@@ -112,5 +167,12 @@ def test_differences_name_the_fields_and_both_values() -> None:
     assert first.differences(first) == {}
 
 
-def test_subsamplings_are_those_of_the_layer() -> None:
+def test_what_does_not_change_the_result_is_no_difference() -> None:
+    first = TrainConfig()
+    other = dataclasses.replace(first, workers=3, checkpoint_steps=7, tensorboard=True)
+    assert first.differences(other) == {}
+
+
+def test_names_are_those_of_the_layer() -> None:
     assert set(config.SUBSAMPLINGS) == set(SUBSAMPLINGS)
+    assert set(config.QUANTIZERS) == set(QUANTIZERS)

@@ -13,7 +13,7 @@ from PIL import Image
 
 from trainer import DataError
 from trainer.data import ImageData
-from trainer.image_folder import load_image_folder
+from trainer.data.image_folder import load_image_folder
 
 
 def _draws_of(tile: torch.Tensor, crop: torch.Tensor, span: int) -> list[tuple[int, int, bool]]:
@@ -22,7 +22,7 @@ def _draws_of(tile: torch.Tensor, crop: torch.Tensor, span: int) -> list[tuple[i
     found = []
     for top in range(span):
         for left in range(span):
-            part = tile[:, top : top + height, left : left + width].float()
+            part = tile[:, top : top + height, left : left + width]
             found += [(top, left, False)] if torch.equal(part, crop) else []
             found += [(top, left, True)] if torch.equal(part.flip(-1), crop) else []
     return found
@@ -54,8 +54,8 @@ def test_augmentation_is_a_function_of_seed_and_step_alone(data: ImageData) -> N
 
 def test_without_augmentation_the_middle_of_the_tile_is_taken(data: ImageData) -> None:
     batch = data.train_batch(torch.tensor([5, 2]), seed=0, step=0, augment=False)
-    assert torch.equal(batch, data.train_tiles[[5, 2], :, 4:-4, 4:-4].float())
-    assert batch.dtype == torch.float32
+    assert torch.equal(batch, data.train_tiles[[5, 2], :, 4:-4, 4:-4])
+    assert batch.dtype == torch.uint8
 
 
 def test_fingerprint_sees_pixels_labels_and_names(data: ImageData) -> None:
@@ -137,13 +137,13 @@ FOLDER_FAULTS = {
     ),
     "size within": (
         lambda root: Image.new("RGB", (16, 15)).save(root / "train" / "red" / "3.png"),
-        r"3\.png is 15x16 pixels, the images before it are 16x16",
+        r"3\.png is 15x16 pixels, the first training image 16x16; resize",
     ),
     "size between": (
         lambda root: [
             Image.new("RGB", (8, 8)).save(path) for path in (root / "val").rglob("*.png")
         ],
-        r"train images are 16x16 pixels, val images 8x8",
+        r"val/blue/0\.png is 8x8 pixels, the first training image 16x16",
     ),
 }
 

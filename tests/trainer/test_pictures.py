@@ -13,9 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from trainer import DataError, pictures
+from trainer import DataError
 from trainer._randomness import derive_seed
-from trainer.pictures import (
+from trainer.data import pictures
+from trainer.data.pictures import (
     GRID,
     MARGIN,
     PATCH,

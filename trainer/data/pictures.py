@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 
 from trainer._randomness import derive_seed
-from trainer.data import ImageData
+from trainer.data.memory import ImageData
 from trainer.errors import DataError
 
 PATCH = 32

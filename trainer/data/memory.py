@@ -1,19 +1,15 @@
-"""The images of a run: what is held, how a batch is augmented, where it comes from."""
+"""Images of one size, held in memory."""
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from trainer._randomness import generator
-
-if TYPE_CHECKING:
-    from trainer.config import TrainConfig
 
 
 @dataclass(frozen=True)
@@ -37,6 +33,8 @@ class ImageData:
         Rim of the tiles in pixels, m >= 0.
     origin
         One line on where the images come from, for the report.
+    padded
+        Whether the rim is made up (zeros) and does not count in `channel_statistics`.
     """
 
     classes: tuple[str, ...]
@@ -46,6 +44,7 @@ class ImageData:
     val_labels: Tensor = field(repr=False)
     margin: int
     origin: str
+    padded: bool = False
 
     @property
     def size(self) -> tuple[int, int]:
@@ -65,8 +64,12 @@ class ImageData:
     @cached_property
     def channel_statistics(self) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation of R, G, B over the training tiles, (3,) float32 each."""
+        tiles = self.train_tiles
+        if self.padded:
+            height, width = self.size
+            tiles = tiles[..., self.margin :, self.margin :][..., :height, :width]
         counts = torch.stack(
-            [torch.bincount(self.train_tiles[:, c].flatten(), minlength=256) for c in range(3)]
+            [torch.bincount(tiles[:, c].flatten(), minlength=256) for c in range(3)]
         ).double()  # (3, 256): exact, whatever the order of summation
         grey = torch.arange(256, dtype=torch.float64)
         total = counts.sum(1)
@@ -74,23 +77,27 @@ class ImageData:
         variance = (counts * (grey - mean[:, None]) ** 2).sum(1) / total
         return mean.float(), variance.sqrt().float()
 
-    def train_batch(self, index: Tensor, *, seed: int, step: int, augment: bool) -> Tensor:
-        """Training images in [0, 255], flipped and shifted at random.
+    def train_batch(
+        self, index: Tensor, *, seed: int, step: int, augment: bool, part: slice = slice(None)
+    ) -> Tensor:
+        """Training images, flipped and shifted at random.
 
         Parameters
         ----------
         index
-            (B,) int64, which tiles.
+            (B,) int64, the tiles of the whole batch.
         seed, step
             The random flips and shifts are a pure function of these two numbers and of B,
             so a resumed run draws what an uninterrupted one would have drawn.
         augment
             False takes the middle of each tile, unflipped.
+        part
+            Which positions of the batch are wanted.
 
         Returns
         -------
         Tensor
-            (B, 3, H, W) float32.
+            (P, 3, H, W) uint8.
         """
         height, width = self.size
         count, span = len(index), 2 * self.margin + 1
@@ -106,29 +113,12 @@ class ImageData:
         rows = top + torch.arange(height)  # (B, H)
         columns = left + torch.where(flip, columns.flip(0), columns)  # (B, W)
         return self.train_tiles[
-            index[:, None, None, None],
+            index[part, None, None, None],
             torch.arange(3)[None, :, None, None],
-            rows[:, None, :, None],
-            columns[:, None, None, :],
-        ].float()
+            rows[part, None, :, None],
+            columns[part, None, None, :],
+        ]
 
-
-def load_data(config: TrainConfig) -> ImageData:
-    """Images that a configuration asks for: its folder, or the embedded pictures.
-
-    Raises
-    ------
-    DataError
-        If they are missing, unreadable or do not fit together.
-    """
-    if config.data is not None:
-        from trainer.image_folder import load_image_folder
-
-        return load_image_folder(config.data)
-    from trainer.pictures import cut_pictures
-
-    return cut_pictures(
-        train_per_class=config.train_patches,
-        val_per_class=config.val_patches,
-        seed=config.data_seed,
-    )
+    def val_batch(self, index: Tensor) -> Tensor:
+        """Validation images: (B,) int64 to (B, 3, H, W) uint8."""
+        return self.val_images[index]
