@@ -12,7 +12,7 @@ from rich.console import Console
 
 from trainer.config import METHODS, TrainConfig
 from trainer.data import load_data
-from trainer.loop import TrainResult, read_run, run_name, train
+from trainer.loop import TrainResult, read_run, train
 from trainer.processes import processes
 from trainer.progress import ConsoleListener
 from trainer.report import REPORT_FILE, summarize, write_report
@@ -56,7 +56,7 @@ def quickstart(
         Different numbers >= 0; those of the weights, the order and the augmentation. The images
         are the same for all.
     config
-        Options of every run; its ``method`` and ``seed`` are replaced.
+        Options of every run; its ``recipe``, ``method`` and ``seed`` are replaced.
     console
         Where progress and result are printed.
 
@@ -77,9 +77,11 @@ def quickstart(
     folder, console = Path(run_dir), console or _console()
     base = config or TrainConfig()
     plan = [
-        dataclasses.replace(base, method=method, seed=seed) for seed in seeds for method in METHODS
+        dataclasses.replace(base, recipe=None, method=method, seed=seed)
+        for seed in seeds
+        for method in METHODS
     ]
-    results = _train_all([(run, folder / run_name(run)) for run in plan], folder, console)
+    results = _train_all([(run, folder / run.name) for run in plan], folder, console)
     runs = {
         method: tuple(run for run in results if run.config.method == method) for method in METHODS
     }

@@ -15,30 +15,19 @@ from trainer._checks import (
     check_text,
     check_whole,
 )
-
-METHODS = ("baseline", "jpeg-dl")
-DATASETS = (
-    "embedded",
-    "folder",
-    "cifar100",
-    "cub200",
-    "dogs",
-    "flowers",
-    "pets",
-    "huggingface",
+from trainer._limits import (
+    CHOICES,
+    DATASETS,
+    DEVICES,
+    METHODS,
+    PRECISIONS,
+    QUANTIZERS,
+    REAL,
+    SCHEDULES,
+    SUBSAMPLINGS,
+    WHOLE,
 )
-NORMALIZATIONS = ("data", "cifar100", "imagenet")
-OPTIMIZERS = ("sgd", "adamw")
-Q_OPTIMIZERS = ("adam", "sgd")
-SCHEDULES = ("cosine", "step")
-TABLES = ("constant", "sensitivity", "coefficients", "standard")
-PREPROCESSINGS = ("none", "jpeg", "diff_jpeg", "denoise", "equalize", "resize")
-PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
-DEVICES = ("cpu", "cuda")
-# The names of torch_impl's JPEGLayer, repeated here so that reading options needs no torch;
-# a test keeps them equal to the layer's.
-QUANTIZERS = ("soft", "uniform_noise", "cubic", "straight_through")
-SUBSAMPLINGS = ("4:4:4", "4:2:2", "4:2:0")
+
 # Options that change how a run is carried out and not what it computes.
 FREE = ("workers", "checkpoint_steps", "tensorboard")
 
@@ -50,7 +39,7 @@ class TrainConfig:
     Parameters
     ----------
     recipe
-        Name of the recipe that these options come from; see ``jpegdl recipes``.
+        Name of the recipe that these options come from (``jpegdl recipes``); None: of none.
     method
         "jpeg-dl" quantizes DCT coefficients in the model, "baseline" does not.
     seed
@@ -181,7 +170,7 @@ class TrainConfig:
     "JPEG Inspired Deep Learning" (JPEG-DL), section 4 and appendices A.3 to A.10.
     """
 
-    recipe: str = "embedded-jpeg-dl"
+    recipe: str | None = None
     method: str = "jpeg-dl"
     seed: int = 0
     dataset: str = "embedded"
@@ -242,17 +231,17 @@ class TrainConfig:
     tensorboard: bool = False
 
     def __post_init__(self) -> None:
-        for name, allowed in _CHOICES.items():
+        for name, allowed in CHOICES.items():
             check_choice(name, getattr(self, name), allowed)
-        for name, low, high in _WHOLE:
+        for name, low, high in WHOLE:
             check_whole(name, getattr(self, name), low=low, high=high)
-        for name, limits in _REAL.items():
+        for name, limits in REAL.items():
             check_real(name, getattr(self, name), **limits)
         for name in ("augment", "q_follows_schedule", "sync_batch_norm", "tensorboard"):
             check_flag(name, getattr(self, name))
-        for name in ("data", "pretrained", "tables_from", "randaugment"):
+        for name in ("recipe", "data", "pretrained", "tables_from", "randaugment"):
             check_text(name, getattr(self, name))
-        for name in ("recipe", "network", "placement"):
+        for name in ("network", "placement"):
             if not isinstance(getattr(self, name), str) or not getattr(self, name):
                 raise TypeError(f"{name} must be text, got {getattr(self, name)!r}")
         if self.image_size is not None:
@@ -325,6 +314,11 @@ class TrainConfig:
                         f"standard tables; got {getattr(self, name)!r}"
                     )
 
+    @property
+    def name(self) -> str:
+        """Of the run: the recipe, or the method, and the seed."""
+        return f"{self.recipe or self.method}-seed{self.seed}"
+
     def to_json(self) -> str:
         """The options as an indented JSON object."""
         return json.dumps(dataclasses.asdict(self), indent=2) + "\n"
@@ -363,52 +357,14 @@ class TrainConfig:
         }
 
 
-_CHOICES = {
-    "method": METHODS,
-    "dataset": DATASETS,
-    "normalization": NORMALIZATIONS,
-    "optimizer": OPTIMIZERS,
-    "schedule": SCHEDULES,
-    "quantizer": QUANTIZERS,
-    "tables": TABLES,
-    "q_optimizer": Q_OPTIMIZERS,
-    "subsampling": SUBSAMPLINGS,
-    "preprocessing": PREPROCESSINGS,
-    "precision": PRECISIONS,
-    "device": DEVICES,
-}
-_WHOLE: tuple[tuple[str, int, int | None], ...] = (
-    ("seed", 0, None),
-    ("train_patches", 1, None),
-    ("val_patches", 1, None),
-    ("data_seed", 0, None),
-    ("width", 1, None),
-    ("epochs", 1, None),
-    ("batch_size", 1, None),
-    ("accumulate", 1, None),
-    ("warmup_epochs", 0, None),
-    ("tables_images", 1, None),
-    ("quality", 1, 100),
-    ("max_level", 1, None),
-    ("rounds", 1, None),
-    ("jpeg_quality_low", 1, 100),
-    ("jpeg_quality_high", 1, 100),
-    ("threads", 1, None),
-    ("workers", 0, None),
-    ("checkpoint_steps", 0, None),
-)
-_REAL: dict[str, dict[str, float]] = {
-    "random_erasing": {"low": 0.0, "high": 1.0},
-    "mixup": {"low": 0.0},
-    "cutmix": {"low": 0.0},
-    "learning_rate": {"above": 0.0},
-    "momentum": {"low": 0.0, "below": 1.0},
-    "weight_decay": {"low": 0.0},
-    "label_smoothing": {"low": 0.0, "below": 1.0},
-    "decay": {"above": 0.0, "high": 1.0},
-    "q_initial": {"low": 1e-5, "high": 255.0},
-    "q_max": {"low": 1e-5, "high": 255.0},
-    "q_learning_rate": {"low": 0.0},
-    "alpha": {"above": 0.0},
-    "alpha_learning_rate": {"low": 0.0},
-}
+__all__ = [
+    "DATASETS",
+    "DEVICES",
+    "FREE",
+    "METHODS",
+    "PRECISIONS",
+    "QUANTIZERS",
+    "SCHEDULES",
+    "SUBSAMPLINGS",
+    "TrainConfig",
+]

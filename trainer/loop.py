@@ -80,11 +80,6 @@ class TrainResult:
         return self.history[-1].val_accuracy
 
 
-def run_name(config: TrainConfig) -> str:
-    """Name of a run within a comparison."""
-    return f"{config.method}-seed{config.seed}"
-
-
 def read_run(folder: str | Path, config: TrainConfig) -> TrainResult | None:
     """What a run folder holds of a configuration so far; None if nothing yet. Writes nothing.
 
@@ -191,7 +186,7 @@ def train(
         # Only now: a run that cannot begin leaves no claim that a corrected one would run into.
         on_first(fabric, claim)
         held.enter_context(_repeatable(config))
-        TrainingRun(run_name(config), config, folder, data, listener, fabric).go()
+        TrainingRun(config.name, config, folder, data, listener, fabric).go()
     return _result(config, load_checkpoint(folder / CHECKPOINT_FILE))
 
 
@@ -243,4 +238,4 @@ def _result(config: TrainConfig, checkpoint: Checkpoint) -> TrainResult:
     )
 
 
-__all__ = ["METRICS_FILE", "TrainResult", "read_run", "run_name", "train"]
+__all__ = ["METRICS_FILE", "TrainResult", "read_run", "train"]

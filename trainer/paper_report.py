@@ -28,7 +28,7 @@ class Group:
     Parameters
     ----------
     recipe
-        Its name.
+        Its name; "no recipe" for options of one's own.
     changes
         Options that differ from the recipe, as ``name=value`` texts.
     accuracies
@@ -83,9 +83,10 @@ def collect(folders: Sequence[Path]) -> tuple[list[Group], list[str]]:
         if len(history) < config.epochs:
             left_out.append(f"{folder}: {len(history)} of {config.epochs} epochs are done")
             continue
-        seeds = groups.setdefault((config.recipe, _changes(config)), {})
+        name = config.recipe or "no recipe"
+        seeds = groups.setdefault((name, _changes(config)), {})
         if config.seed in seeds:
-            left_out.append(f"{folder}: a second run of {config.recipe} with seed {config.seed}")
+            left_out.append(f"{folder}: a second run of {name} with seed {config.seed}")
             continue
         seeds[config.seed] = 100 * history[-1]["val_accuracy"]
     return [
@@ -103,9 +104,10 @@ def _read_config(folder: Path) -> TrainConfig:
 
 def _changes(config: TrainConfig) -> tuple[str, ...]:
     """Options in which a run differs from its recipe, other than those of the run itself."""
-    if config.recipe not in RECIPES:
-        return ("no recipe of this release",)
-    recipe = dataclasses.asdict(RECIPES[config.recipe]())
+    if config.recipe is not None and config.recipe not in RECIPES:
+        return ("not a recipe of this release",)
+    base = TrainConfig() if config.recipe is None else RECIPES[config.recipe]()
+    recipe = dataclasses.asdict(base)
     return tuple(
         f"{name}={value}"
         for name, value in dataclasses.asdict(config).items()

@@ -65,7 +65,7 @@ WRONG_TYPE: list[tuple[str, Any]] = [
     ("milestones", (1.5,)),
     ("network", 3),
     ("placement", ""),
-    ("recipe", None),
+    ("recipe", 3),
     ("pretrained", 3),
     ("tensorboard", 1),
 ]

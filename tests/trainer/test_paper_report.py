@@ -120,7 +120,13 @@ def test_unfinished_and_repeated_runs_are_left_out_and_said(runs: Path) -> None:
 def test_a_recipe_that_is_gone_is_said(tmp_path: Path) -> None:
     make_run(tmp_path / "run", dataclasses.replace(TrainConfig(), recipe="older"), 0.5)
     (group,), _ = collect(find_runs([tmp_path]))
-    assert group.changes == ("no recipe of this release",)
+    assert group.changes == ("not a recipe of this release",)
+
+
+def test_options_of_ones_own_are_shown_as_changes_of_the_defaults(tmp_path: Path) -> None:
+    make_run(tmp_path / "run", TrainConfig(method="baseline", epochs=3), 0.5)
+    (group,), _ = collect(find_runs([tmp_path]))
+    assert (group.recipe, group.changes) == ("no recipe", ("method=baseline", "epochs=3"))
 
 
 def test_the_command_prints_and_writes(runs: Path, tmp_path: Path) -> None:

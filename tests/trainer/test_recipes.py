@@ -155,7 +155,7 @@ def test_a_recipe_trains_its_baseline_except_for_what_it_is_about(name: str) -> 
 
 
 def test_the_embedded_recipe_is_the_default_run() -> None:
-    assert recipe("embedded-jpeg-dl") == TrainConfig()
+    assert recipe("embedded-jpeg-dl") == TrainConfig(recipe="embedded-jpeg-dl")
 
 
 def test_every_printed_figure_belongs_to_a_recipe() -> None:

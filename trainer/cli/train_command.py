@@ -163,14 +163,14 @@ def train(
             raise ValueError(f"{twice[0]} was given twice, as field=value and as an option")
         fields |= options
         config = TrainConfig(**fields) if recipe_name is None else recipe(recipe_name, **fields)
-        name = config.method if recipe_name is None else recipe_name
         from trainer.comparison import train_on_console
 
         for seed in range(config.seed, config.seed + seeds):
-            folder = run_dir or _DEFAULT_FOLDER / f"{name}-seed{seed}"
+            one = dataclasses.replace(config, seed=seed)
+            folder = run_dir or _DEFAULT_FOLDER / one.name
             if run_dir is not None and seeds > 1:
                 folder = run_dir / f"seed{seed}"
-            train_on_console(dataclasses.replace(config, seed=seed), folder)
+            train_on_console(one, folder)
 
 
 __all__ = ["quickstart", "train"]

@@ -16,7 +16,7 @@ BITS_8 = 127
 
 def named(base: TrainConfig, variant: str, **fields: Any) -> TrainConfig:
     """Another recipe on the setting of a baseline recipe."""
-    name = base.recipe.removesuffix("-baseline")
+    name = str(base.recipe).removesuffix("-baseline")
     return dataclasses.replace(base, recipe=f"{name}-{variant}", **fields)
 
 

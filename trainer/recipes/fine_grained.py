@@ -210,5 +210,5 @@ def fine_grained_efficientformer(dataset: str, method: str) -> TrainConfig:
 
 def _variant(dataset: str, network: str, variant: str, fields: dict[str, Any]) -> TrainConfig:
     jpeg_dl = fine_grained(dataset, network, "jpeg-dl")
-    name = jpeg_dl.recipe.removesuffix("jpeg-dl") + variant
+    name = str(jpeg_dl.recipe).removesuffix("jpeg-dl") + variant
     return dataclasses.replace(jpeg_dl, recipe=name, **fields)
