@@ -15,13 +15,15 @@ from trainer.networks import ImageClassifier
 def schedule_factor(config: TrainConfig, step: int, steps_per_epoch: int) -> float:
     """Factor on the learning rates at a step (from 0): a pure function, nothing to restore.
 
-    The warm-up multiplies the schedule, so that the rates have no jump where it ends (JPEG-DL,
-    A.3 and A.5, name a schedule for each experiment).
+    A warm-up rises linearly to the full rates; the cosine takes up the steps after it, the steps of
+    the "step" schedule stay where they are (JPEG-DL, A.3 and A.5, name a schedule for each
+    experiment).
     """
     warmup = config.warmup_epochs * steps_per_epoch
     rise = min(1.0, (step + 1) / warmup) if warmup else 1.0
     if config.schedule == "cosine":
-        return rise * 0.5 * (1 + math.cos(math.pi * step / (config.epochs * steps_per_epoch)))
+        done = max(0, step - warmup) / (config.epochs * steps_per_epoch - warmup)
+        return rise * 0.5 * (1 + math.cos(math.pi * done))
     passed = sum(step >= milestone * steps_per_epoch for milestone in config.milestones)
     return float(rise * config.decay**passed)
 

@@ -94,10 +94,15 @@ def test_the_warm_up_rises_linearly_and_then_leaves_the_schedule(schedule: str) 
     config = TrainConfig(
         epochs=6, schedule=schedule, milestones=(4,) if schedule == "step" else (), warmup_epochs=2
     )
-    plain = dataclasses.replace(config, warmup_epochs=0)
-    ratios = [schedule_factor(config, s, 5) / schedule_factor(plain, s, 5) for s in range(30)]
-    assert ratios[:10] == pytest.approx([(s + 1) / 10 for s in range(10)], rel=1e-12)
-    assert ratios[10:] == [1.0] * 20
+    factors = [schedule_factor(config, step, 5) for step in range(30)]
+    assert factors[:10] == pytest.approx([(step + 1) / 10 for step in range(10)], rel=1e-12)
+    if schedule == "cosine":
+        # the whole of a cosine run of four epochs
+        after = dataclasses.replace(config, warmup_epochs=0, epochs=4)
+        assert factors[10:] == [schedule_factor(after, step, 5) for step in range(20)]
+        assert factors[10] == 1.0
+    else:
+        assert factors[10:] == pytest.approx([1.0] * 10 + [0.1] * 10, rel=1e-12)
 
 
 @pytest.mark.parametrize("follows", [True, False])
