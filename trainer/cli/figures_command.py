@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -94,6 +95,9 @@ def figures(
     with clear_errors():
         if device not in DEVICES:
             raise ValueError(f"--device must be one of {', '.join(DEVICES)}; got {device!r}")
+        # Before torch comes: its idle threads would spin, and on a machine that does other work
+        # too, take the time of Table 11 from the layer's.
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         from trainer.figures.catalogue import Request, make_figures
 
         request = Request(
