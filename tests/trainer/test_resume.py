@@ -266,7 +266,7 @@ def test_a_folder_of_another_recipe_is_refused_with_the_recipe_first(
 ) -> None:
     other = dataclasses.replace(config, recipe="another", alpha=2.0, method="baseline")
     with pytest.raises(
-        RunFolderError, match=r"another recipe: recipe was 'embedded-jpeg-dl', now 'another'; met"
+        RunFolderError, match=r"another recipe: recipe was None, now 'another'; met"
     ):
         train(other, whole, data=data)
 

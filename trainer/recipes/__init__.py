@@ -57,7 +57,9 @@ def _experiments() -> list[Callable[[], TrainConfig]]:
     return makers
 
 
-RECIPES: dict[str, Callable[[], TrainConfig]] = {str(make().recipe): make for make in _experiments()}
+RECIPES: dict[str, Callable[[], TrainConfig]] = {
+    str(make().recipe): make for make in _experiments()
+}
 """Every experiment by name."""
 
 
