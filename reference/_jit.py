@@ -15,7 +15,7 @@ _Function = Callable[..., Any]
 def _digest() -> str:
     """Of this package. Numba's cache looks at the file of the function it compiles alone."""
     digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.glob("*.py")):
+    for path in sorted(Path(__file__).parent.rglob("*.py")):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
 
