@@ -3,6 +3,7 @@
 from torch_impl.feature_quantizer import FeatureQuantizer, replace_relu
 from torch_impl.jpeg_augmentation import JPEGAugmentation
 from torch_impl.jpeg_layer import JPEGLayer, TableClampWarning
+from torch_impl.jpeg_roundtrip import jpeg_coefficients, jpeg_roundtrip
 from torch_impl.masking import MaskedWindowWarning, masked_distance
 from torch_impl.muller import MULLER_RESNET50_BIASES, MULLER_RESNET50_WEIGHTS, MullerResizer
 from torch_impl.preprocessing import GaussianDenoise, HistogramEqualization
@@ -38,6 +39,8 @@ __all__ = [
     "TableClampWarning",
     "cubic_quantize",
     "hard_quantize",
+    "jpeg_coefficients",
+    "jpeg_roundtrip",
     "learned_steps",
     "masked_distance",
     "measure_coefficients",
