@@ -6,6 +6,7 @@ import typer
 
 import jpegdl.benchmark
 import oracles.cli
+import reference.cli
 import trainer.cli
 
 app = typer.Typer(
@@ -23,6 +24,8 @@ COMMANDS = (
     trainer.cli.figures,
     trainer.cli.export_tables,
     oracles.cli.verify,
+    reference.cli.encode,
+    reference.cli.inspect,
     jpegdl.benchmark.benchmark,
 )
 for command in COMMANDS:
