@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -9,6 +10,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from trainer.metrics import EpochMetrics
+
+# Seconds without a line after which a log gets one.
+_QUIET = 60.0
 
 
 class Listener(Protocol):
@@ -73,6 +77,7 @@ class ConsoleListener:
             disable=not self._live,
         )
         self._task = self._bar.add_task("starting", total=steps, accuracy="-", speed="-")
+        self._said = time.monotonic()
 
     def __enter__(self) -> Self:
         self._bar.start()
@@ -88,12 +93,14 @@ class ConsoleListener:
 
     def on_message(self, text: str) -> None:
         """Print the line."""
+        self._said = time.monotonic()
         self._console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def on_measure(self, run: str, done: int, total: int | None) -> None:
         """Say how far it is, in the bar's place."""
         of = "" if total is None else f" of {total}"
         self._bar.update(self._task, description=f"{run}, measuring tables: image {done}{of}")
+        self._say_now_and_then(f"{run}: measuring tables, image {done}{of}")
 
     def on_step(self, run: str, epoch: int, accuracy: float, speed: float) -> None:
         """Move the bar."""
@@ -104,6 +111,15 @@ class ConsoleListener:
             accuracy=f"{100 * accuracy:.1f} %",
             speed=f"{speed:.0f}",
         )
+        self._say_now_and_then(
+            f"{run}: epoch {epoch}, {self._bar.tasks[0].percentage:.0f} % of all steps, "
+            f"accuracy so far {100 * accuracy:.1f} %, {speed:.0f} images/s"
+        )
+
+    def _say_now_and_then(self, text: str) -> None:
+        """A line each minute where there is no bar: a log shows that a long epoch is alive."""
+        if not self._live and time.monotonic() - self._said >= _QUIET:
+            self.on_message(text)
 
     def on_epoch(self, run: str, epochs: int, metrics: EpochMetrics) -> None:
         """Print a line, unless the bar is there to see."""
