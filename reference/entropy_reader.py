@@ -103,22 +103,6 @@ def _lookup(table: HuffmanTable) -> NDArray[np.int32]:
 
 
 @jit
-def _next_byte(
-    data: NDArray[np.uint8], position: int, held: int, word: int
-) -> tuple[int, int, int, bool]:
-    """Eight more bits; False where the data end, at a marker or with the file."""
-    if position >= data.size:
-        return position, held, word, False
-    byte = int(data[position])
-    if byte == 0xFF:
-        after = position + 1
-        if after >= data.size or data[after] != 0:
-            return position, held, word, False
-        position = after
-    return position + 1, held + 8, ((word << 8) | byte) & 0xFFFFFFFFFF, True
-
-
-@jit
 def _after_restart(data: NDArray[np.uint8], position: int, number: int) -> int:
     """Byte after restart marker `number` at `position`, fill bytes before it skipped; -1."""
     while position + 1 < data.size and data[position] == 0xFF and data[position + 1] == 0xFF:
@@ -156,9 +140,14 @@ def _read(
         c = component[n]
         k = 0
         while k < 64:
-            more = True
-            while held < 32 and more:
-                position, held, word, more = _next_byte(data, position, held, word)
+            while held < 32 and position < data.size:
+                byte = int(data[position])
+                if byte == 0xFF:  # a zero follows, or it is a marker: no more bits
+                    if position + 1 >= data.size or data[position + 1] != 0:
+                        break
+                    position += 1
+                position += 1
+                held, word = held + 8, ((word << 8) | byte) & 0xFFFFFFFFFF
             window = word >> (held - 16) if held >= 16 else word << (16 - held)
             entry = lookup[2 * c + (1 if k else 0), window & 0xFFFF]
             length, symbol = entry >> 8, entry & 0xFF

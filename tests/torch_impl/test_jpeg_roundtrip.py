@@ -193,7 +193,7 @@ def test_a_quality_stands_for_the_tables_of_annex_k():
 @jit
 def _quantize_all(values, half, reciprocal, result):
     for i in range(values.size):
-        result[i] = cpu_codec_dct._quantized(values[i], half, reciprocal)
+        result[i] = cpu_codec_dct.quantized(values[i], half, reciprocal)
 
 
 def test_the_quotient_in_float32_is_exact():

@@ -6,7 +6,7 @@ integers, so the results depend neither on the strips nor on the number of threa
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from torch_impl.kernels.cpu_codec_dct import LANES
 from torch_impl.kernels.cpu_codec_planes import round_pixels
-from torch_impl.kernels.cpu_codec_strips import decode_strips, encode_strips
+from torch_impl.kernels.cpu_codec_strips import code_strips, decode_strips, fill_strips
 from torch_impl.kernels.threads import run_tasks
 
 # Pixels of a task: enough to make the cost of the call vanish, few enough to share the work out.
@@ -45,37 +45,46 @@ class _Call:
         self.strips = n * -(-down // self.strip)
         self.step = max(1, _PIXELS // (row * self.strip))
 
-    def run(self, kernel: Any) -> None:
-        """Call ``kernel(first, last, work)`` for all strips."""
+    def run(self, kernel: Callable[[int, int], None]) -> None:
+        """Call ``kernel(first, last)`` for all strips."""
 
         def task(i: int) -> None:
-            work = np.empty((4, self.width), np.uint8)
-            kernel(i * self.step, min((i + 1) * self.step, self.strips), work)
+            kernel(i * self.step, min((i + 1) * self.step, self.strips))
 
         run_tasks(task, -(-self.strips // self.step))
 
-    def encode(self, keep: bool) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
+    def encode(self, keep: bool) -> list[NDArray[np.int16]]:
         """Coefficients of luma and chroma, or decoded planes and no coefficients."""
-        luma, chroma = (
-            np.empty((planes, rows * columns if keep else 0, 64), np.int16)
-            for planes, rows, columns in (self.own, self.reduced)
-        )
+        parts = []
+        for shape, plane, factor in (
+            (self.own, self.luma, self.factors[0]),
+            (self.reduced, self.chroma, 1),
+        ):
+            planes, rows, columns = shape
+            blocks = np.empty((planes, rows * columns if keep else 0, 64), np.int16)
+            if planes:
+                split = plane.reshape(planes, rows, 8, columns, 8)
+                parts.append((split, factor * self.strip, blocks))
 
-        def kernel(first: int, last: int, work: NDArray[np.uint8]) -> None:
-            s = np.empty(64 * LANES, np.int32)
-            encode_strips(
-                *(self.images, self.tables, *self.factors, self.strip, first, last),
-                *(self.luma, self.chroma, work, s, keep, luma, chroma),
+        def kernel(first: int, last: int) -> None:
+            work = np.empty((2, self.width), np.int32)
+            fill_strips(
+                *(self.images, *self.factors, self.strip, first, last),
+                *(self.luma, self.chroma, work),
             )
+            s, t = np.empty((2, 64 * LANES), np.int32)
+            for kind, (planes, strip, blocks) in enumerate(parts):
+                code_strips(planes, self.tables, kind, strip, first, last, s, t, keep, blocks)
 
         self.run(kernel)
-        return luma, chroma
+        return [blocks for _, _, blocks in parts]
 
     def decode(self) -> NDArray[np.uint8]:
         """Pixels from the decoded planes."""
         out = np.empty_like(self.images)
 
-        def kernel(first: int, last: int, work: NDArray[np.uint8]) -> None:
+        def kernel(first: int, last: int) -> None:
+            work = np.empty((2, self.width), np.uint8)
             sums = np.empty(self.width + 2, np.int32)
             decode_strips(
                 *(self.luma, self.chroma, *self.factors, self.strip, first, last),
@@ -106,11 +115,11 @@ def roundtrip(images: Tensor, tables: Tensor, vertical: int, horizontal: int) ->
 def coefficients(images: Tensor, tables: Tensor, vertical: int, horizontal: int) -> list[Tensor]:
     """Quantized coefficients of each component, int16 (N, R, C, 8, 8)."""
     call = _Call(images, tables, vertical, horizontal)
-    luma, chroma = call.encode(keep=True)
+    luma, *chroma = call.encode(keep=True)
     (n, rows, columns), (pairs, down, across) = call.own, call.reduced
     found = [torch.from_numpy(luma).view(n, rows, columns, 8, 8)]
     if pairs:
-        both = torch.from_numpy(chroma).view(n, 2, down, across, 8, 8)
+        both = torch.from_numpy(chroma[0]).view(n, 2, down, across, 8, 8)
         found += [both[:, 0].contiguous(), both[:, 1].contiguous()]
     return found
 

@@ -55,3 +55,9 @@ def jit_part(function: _Function) -> _Function:
     options = _OPTIONS | {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
     compiled: _Function = numba.njit(**options)(function)
     return compiled
+
+
+def jit_inline(function: _Function) -> _Function:
+    """Compile a function as lines of its caller: compiles faster if called only once."""
+    compiled: _Function = numba.njit(inline="always", **_OPTIONS)(function)
+    return compiled
