@@ -1,5 +1,6 @@
 """What is fast: the trainable JPEG of the papers as torch functions and modules."""
 
+from torch_impl.diff_jpeg import DiffJPEG, diff_jpeg
 from torch_impl.feature_quantizer import FeatureQuantizer, replace_relu
 from torch_impl.jpeg_augmentation import JPEGAugmentation
 from torch_impl.jpeg_layer import JPEGLayer, TableClampWarning
@@ -28,6 +29,7 @@ __all__ = [
     "MULLER_RESNET50_BIASES",
     "MULLER_RESNET50_WEIGHTS",
     "CoefficientMeans",
+    "DiffJPEG",
     "FeatureQuantizer",
     "GaussianDenoise",
     "HistogramEqualization",
@@ -38,6 +40,7 @@ __all__ = [
     "Sensitivity",
     "TableClampWarning",
     "cubic_quantize",
+    "diff_jpeg",
     "hard_quantize",
     "jpeg_coefficients",
     "jpeg_roundtrip",

@@ -1,0 +1,252 @@
+"""Differentiable JPEG against its float64 twin and libjpeg: values and gradients."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from reference import diff_jpeg as twin
+from tests.torch_impl._coding import batch_of, images_of, through_pillow
+from torch_impl import DiffJPEG, diff_jpeg, jpeg_roundtrip
+from torch_impl.surrogates import KINDS
+
+SAMPLINGS = ["4:4:4", "4:2:2", "4:2:0", "4:4:0"]
+SIZES = [(1, 1), (1, 4), (2, 3), (9, 5), (16, 16), (17, 19)]
+FORMS = [False, True]
+PLAIN = {"scale_floor": None, "table_floor": None, "table_slope": None, "output_slope": None}
+
+
+def smooth(height, width, count=2, dtype=torch.float64):
+    """Random, in [0, 255], not whole."""
+    torch.manual_seed(height * 100 + width)
+    return torch.rand(count, 3, height, width, dtype=dtype) * 255
+
+
+def assert_twins(images, weights, straight_through, options, given, rtol=1e-9):
+    """Value (of the form that has one) and gradients are those of the reference."""
+    leaves = {name: torch.tensor(v, requires_grad=True) for name, v in given.items()}
+    leaf = images.clone().requires_grad_()
+    coded = diff_jpeg(leaf, straight_through=straight_through, **leaves, **options)
+    coded.backward(weights)
+    arguments = {**options, **given, "straight_through": straight_through}
+    if not straight_through:
+        expected = twin.diff_jpeg(images.numpy(), **arguments)
+        # A few hundred operations on numbers of 1e3.
+        np.testing.assert_allclose(coded.detach().numpy(), expected, rtol=0, atol=1e-10)
+    found = twin.diff_jpeg_vjp(images.numpy(), weights.numpy(), **arguments)
+    np.testing.assert_allclose(leaf.grad.numpy(), found.images, rtol=rtol, atol=1e-10)
+    for name, tensor in leaves.items():
+        expected = getattr(found, name)
+        assert tuple(tensor.grad.shape) == np.shape(given[name])
+        # Sums over blocks: their size, not that of a difference, bounds the rounding.
+        size = max(1.0, float(np.abs(expected).max()))
+        np.testing.assert_allclose(tensor.grad.numpy(), expected, rtol=rtol, atol=rtol * size)
+
+
+# Value and gradient of the twin
+
+
+@pytest.mark.parametrize("straight_through", FORMS)
+@pytest.mark.parametrize("subsampling", SAMPLINGS)
+@pytest.mark.parametrize("size", SIZES)
+def test_values_and_gradients_are_those_of_the_reference(size, subsampling, straight_through):
+    images = smooth(*size)
+    weights = torch.randn_like(images)
+    rng = np.random.default_rng(0)
+    for given in (
+        {"quality": np.float64(37.31)},
+        {"quality": np.array([4.21, 83.6])},
+        {"qtables": rng.uniform(1, 255, (2, 8, 8))},
+        {"qtables": rng.uniform(1, 255, (2, 2, 8, 8))},
+    ):
+        assert_twins(images, weights, straight_through, {"subsampling": subsampling}, given)
+
+
+@pytest.mark.parametrize("straight_through", FORMS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_is_put_in_where_the_reference_puts_it(kind, straight_through):
+    # One whole unit: padding would make coefficients of 0 up to rounding, where tanh jumps.
+    images = smooth(16, 16)
+    weights = torch.randn_like(images)
+    tables = np.random.default_rng(1).uniform(1, 255, (2, 8, 8))
+    for options in (
+        {"rounding": kind},
+        {"scale_floor": kind},
+        {"table_floor": kind},
+        {"rounding": kind, "scale_floor": "cubic", "table_floor": None},
+    ):
+        given = {"quality": np.array([9.37, 71.13])}
+        # Steep kinds multiply the rounding of z / t, 1e-14, by their curvature, up to 700.
+        assert_twins(images, weights, straight_through, options, given, rtol=1e-7)
+    options = {"qtable_rounding": kind}
+    assert_twins(images, weights, straight_through, options, {"qtables": tables}, rtol=1e-7)
+
+
+@pytest.mark.parametrize("straight_through", FORMS)
+@pytest.mark.parametrize(
+    "options",
+    [{name: None} for name in PLAIN]
+    + [PLAIN, {"output_slope": 0}, {"table_slope": 0.5}, {"qtable_rounding": None}],
+    ids=str,
+)
+def test_every_part_can_be_left_out(options, straight_through):
+    images = smooth(9, 21)
+    weights = torch.randn_like(images)
+    given = {"quality": np.array([2.3, 88.8])}
+    if "qtable_rounding" in options:
+        given = {"qtables": np.random.default_rng(1).uniform(1, 255, (2, 8, 8))}
+    assert_twins(images, weights, straight_through, options, given)
+
+
+@pytest.mark.parametrize("subsampling", ["4:4:4", "4:2:0"])
+def test_gradients_at_generic_points(subsampling):
+    images = smooth(3, 5, count=1).requires_grad_()
+    quality = torch.tensor([63.37], dtype=torch.float64, requires_grad=True)
+    tables = (torch.rand(2, 8, 8, dtype=torch.float64) * 60 + 20).requires_grad_()
+    # A coefficient within eps of a tie would show: none is.
+    check = {"eps": 1e-7, "rtol": 1e-3, "atol": 1e-5}
+    assert torch.autograd.gradcheck(
+        lambda x, q: diff_jpeg(x, quality=q, subsampling=subsampling), (images, quality), **check
+    )
+    assert torch.autograd.gradcheck(
+        lambda x, t: diff_jpeg(x, qtables=t, qtable_rounding=None, subsampling=subsampling),
+        (images, tables),
+        **check,
+    )
+
+
+def test_better_quality_lowers_the_error_and_the_gradient_says_so():
+    images = batch_of(images_of(2, 32, 32)).float()
+    for straight_through in FORMS:
+        quality = torch.tensor([5.0, 20.0, 60.0], requires_grad=True)
+        coded = diff_jpeg(
+            images, quality=quality, straight_through=straight_through, rounding="straight_through"
+        )
+        (coded - images).square().mean().backward()
+        assert (quality.grad != 0).any()
+        assert quality.grad.sum() < 0
+
+
+@pytest.mark.parametrize("quality", [1.0, 2.0, 5.0, 10.0, 25.0, 50.0, 100.0])
+def test_the_cubic_floor_has_no_slope_where_scales_are_whole_multiples(quality):
+    images = smooth(16, 16)
+
+    def gradient(**options):
+        leaf = torch.tensor(quality, dtype=torch.float64, requires_grad=True)
+        coded = diff_jpeg(images, quality=leaf, straight_through=True, **options)
+        return float(torch.autograd.grad(coded.square().sum(), leaf)[0])
+
+    assert gradient() == 0
+    for table_floor in ("straight_through", "linear"):
+        assert gradient(table_floor=table_floor) != 0
+
+
+# The straight-through form is libjpeg
+
+
+@pytest.mark.parametrize("subsampling", ["4:4:4", "4:2:2", "4:2:0"])
+def test_the_straight_through_form_is_libjpeg(subsampling):
+    for seed, (height, width) in enumerate(SIZES):
+        images = images_of(seed, height, width)
+        for quality in (1, 11, 50, 75, 100):
+            target = through_pillow(images, quality, subsampling=subsampling)
+            coded = diff_jpeg(
+                batch_of(images).float(),
+                quality=quality,
+                subsampling=subsampling,
+                straight_through=True,
+            )
+            assert torch.equal(coded, target.float()), (height, width, quality)
+
+
+def test_every_quality_has_the_tables_of_libjpeg():
+    images = batch_of(images_of(0, 8, 9, count=1)).float()
+    for quality in range(1, 101):
+        expected = jpeg_roundtrip(images, quality=quality)
+        for given in (quality, torch.tensor([float(quality)], requires_grad=True)):
+            coded = diff_jpeg(images, quality=given, straight_through=True)
+            assert torch.equal(coded, expected), quality
+
+
+@pytest.mark.parametrize("options", [PLAIN, {"rounding": "tanh"}, {"rounding": torch.sin}], ids=str)
+def test_no_part_changes_the_straight_through_value(options):
+    images = smooth(17, 12, dtype=torch.float32)
+    for quality in (1, 40, 100):
+        coded = diff_jpeg(images, quality=quality, straight_through=True, **options)
+        assert torch.equal(coded, jpeg_roundtrip(images, quality=quality))
+
+
+def test_qualities_and_tables_that_are_not_whole():
+    images = smooth(8, 8, dtype=torch.float32)
+    # 200 - 2 * 74.6 = 50.8 percent, floored: quality 75. 5000 / 30.1 = 166.1: 166, quality 30.
+    for quality, same in ((74.6, 75), (30.1, 30), (74.4, None)):
+        coded = diff_jpeg(images, quality=quality, straight_through=True)
+        if same is None:
+            # 51 percent belongs to no whole quality.
+            same_tables = [torch.equal(coded, jpeg_roundtrip(images, quality=q)) for q in (74, 75)]
+            assert not any(same_tables)
+        else:
+            assert torch.equal(coded, jpeg_roundtrip(images, quality=same))
+    tables = torch.full((2, 8, 8), 6.5)
+    tables[0, 0, 0] = 9.4
+    whole = torch.full((2, 8, 8), 7)
+    whole[0, 0, 0] = 9
+    coded = diff_jpeg(images, qtables=tables, straight_through=True)
+    assert torch.equal(coded, jpeg_roundtrip(images, qtables=whole))
+
+
+def test_without_gradients_it_is_the_same():
+    images = smooth(8, 8, dtype=torch.float32)
+    expected = diff_jpeg(images.requires_grad_(), quality=31.4, straight_through=True)
+    with torch.no_grad():
+        assert torch.equal(diff_jpeg(images, quality=31.4, straight_through=True), expected)
+
+
+# The surrogate is near
+
+
+@pytest.mark.parametrize("quality", [1, 10, 50, 90])
+def test_the_surrogate_is_near_libjpeg(quality):
+    images = batch_of(images_of(2, 64, 64, count=1)).float()
+    target = jpeg_roundtrip(images, quality=quality)
+
+    def psnr(**options):
+        error = (diff_jpeg(images, quality=quality, **options) - target).square().mean()
+        return float(10 * torch.log10(255**2 / error))
+
+    # The photographs of docs/diff_jpeg.md have 39 dB up to quality 10 and 45 above; this image,
+    # a steep random walk that saturates, 34 at quality 1.
+    assert psnr() > 32
+    assert psnr() > psnr(**PLAIN)
+
+
+def test_a_whole_table_is_itself_and_has_a_gradient():
+    images = smooth(16, 16)
+    tables = torch.full((2, 8, 8), 16.0, dtype=torch.float64, requires_grad=True)
+    coded = diff_jpeg(images, qtables=tables)
+    assert torch.equal(coded, diff_jpeg(images, qtables=tables, qtable_rounding=None))
+    coded.square().sum().backward()
+    assert (tables.grad.abs() > 0).float().mean() > 0.9
+    # What the default avoids:
+    tables.grad = None
+    diff_jpeg(images, qtables=tables, qtable_rounding="cubic").square().sum().backward()
+    assert (tables.grad == 0).all()
+
+
+def test_the_default_quality_is_that_of_libjpeg():
+    images = smooth(9, 9)
+    assert torch.equal(diff_jpeg(images), diff_jpeg(images, quality=75))
+
+
+@pytest.mark.parametrize("straight_through", FORMS)
+def test_the_module_is_the_function(straight_through):
+    options = {"subsampling": "4:2:2", "rounding": "linear", "output_slope": 0.1}
+    layer = DiffJPEG(straight_through=straight_through, **options)
+    assert "rounding='linear'" in repr(layer)
+    assert not list(layer.parameters())
+    images = smooth(9, 9)
+    tables = torch.full((2, 8, 8), 16.0)
+    for given in ({}, {"quality": 20}, {"qtables": tables}):
+        expected = diff_jpeg(images, straight_through=straight_through, **options, **given)
+        assert torch.equal(layer(images, **given), expected)
