@@ -21,6 +21,8 @@ TABLES = ("constant", "sensitivity", "coefficients", "standard")
 PREPROCESSINGS = ("none", "jpeg", "diff_jpeg", "denoise", "equalize", "resize")
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
 DEVICES = ("cpu", "cuda")
+# Strengths of `jpegdl attack`, largest change of a pixel in units of 1/255.
+EPSILONS = (0.0, 1.0, 2.0, 4.0, 8.0)
 # The names of torch_impl's JPEGLayer, repeated here so that reading options needs no torch;
 # a test keeps them equal to the layer's.
 QUANTIZERS = ("soft", "uniform_noise", "cubic", "straight_through")

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from trainer._checks import check_real, check_whole
+from trainer._limits import EPSILONS
 from trainer._randomness import derive_seed, generator
 from trainer.attacks import Attack, fgsm, pgd, robust_accuracy
 from trainer.data import ImageSource, load_data
@@ -33,7 +34,6 @@ from trainer.robustness_report import (
 from trainer.run_folder import prepare_folder, write_atomically
 from trainer.saved_run import SavedRun, load_run
 
-EPSILONS = (0.0, 1.0, 2.0, 4.0, 8.0)
 STEPS = 10
 CSV_FILE, TEXT_FILE, FIGURE = "attack.csv", "attack.md", "attack"
 _BATCH = 50

@@ -7,10 +7,9 @@ from typing import Annotated
 
 import typer
 
+from trainer._limits import EPSILONS
 from trainer.cli._errors import clear_errors
 from trainer.config import DEVICES
-
-_EPSILONS = (0.0, 1.0, 2.0, 4.0, 8.0)
 
 
 def attack(
@@ -21,7 +20,7 @@ def attack(
         list[float] | None,
         typer.Option(
             help="Largest change of a pixel in units of 1/255; repeat for several. "
-            f"Default: {', '.join(f'{value:g}' for value in _EPSILONS)}."
+            f"Default: {', '.join(f'{value:g}' for value in EPSILONS)}."
         ),
     ] = None,
     steps: Annotated[
@@ -47,7 +46,7 @@ def attack(
         from trainer.robustness import Sweep
         from trainer.robustness_console import attack_on_console
 
-        epsilons = tuple(sorted(set(epsilon or _EPSILONS)))
+        epsilons = tuple(sorted(set(epsilon or EPSILONS)))
         attack_on_console(runs, Sweep(epsilons, steps, images, device), out)
 
 
