@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import logging
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
@@ -60,7 +62,22 @@ def launch(config: TrainConfig) -> Fabric:
         plugins=_precision(config),
     )
     fabric.launch()
+    if team.world > 1:
+        atexit.unregister(_leave)
+        atexit.register(_leave)
     return fabric
+
+
+def _leave() -> None:
+    """Leave the other processes before Python ends.
+
+    Fabric does so for nccl only. A thread of gloo that still lets go of its last tensors when the
+    interpreter is torn down ends the process with SIGABRT. The process group joins its threads
+    when nobody holds it any more, not even a wrapped model within a cycle of references.
+    """
+    gc.collect()
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
 
 
 def _precision(config: TrainConfig) -> list[Any]:
