@@ -6,6 +6,9 @@
 
 R is the substitute of rounding. Floors and clippings are the substitutes of
 :mod:`reference.surrogates`, each of them exchangeable and removable.
+
+A colour matrix M of one's own acts as T = M0^-1 M in front of a codec with M0, the matrix of JFIF,
+and as T^-1 behind it, before the output is clipped.
 """
 
 from __future__ import annotations
@@ -18,9 +21,16 @@ from numpy.typing import ArrayLike, NDArray
 from reference import _diff_jpeg_steps as steps
 from reference._validation import Array, as_real
 from reference.layer_steps import Coefficients
-from reference.standard import CHROMINANCE_TABLE, LUMINANCE_TABLE, SUBSAMPLINGS
+from reference.standard import (
+    CHROMINANCE_TABLE,
+    LEVEL_SHIFT,
+    LUMINANCE_TABLE,
+    RGB_TO_YCBCR,
+    SUBSAMPLINGS,
+)
 from reference.surrogates import (
     CLIP_SLOPE,
+    Part,
     Surrogate,
     quality_scale,
     scaled_table,
@@ -40,21 +50,23 @@ class DiffJPEGGradients(NamedTuple):
     images: Array
     quality: Array | None
     qtables: Array | None
+    base_tables: Array | None = None
+    color_matrix: Array | None = None
 
 
 class _Parts(NamedTuple):
     """What is put into the pipeline; None leaves a part out."""
 
-    rounding: str = "cubic"
-    scale_floor: str | None = "same"
-    table_floor: str | None = "same"
-    qtable_rounding: str | None = "straight_through"
+    rounding: Part = "cubic"
+    scale_floor: Part | None = "same"
+    table_floor: Part | None = "same"
+    qtable_rounding: Part | None = "straight_through"
     table_slope: float | None = CLIP_SLOPE
     output_slope: float | None = CLIP_SLOPE
     straight_through: bool = False
 
-    def floor(self, kind: str | None) -> str | None:
-        return self.rounding if kind == "same" else kind
+    def floor(self, kind: Part | None) -> Part | None:
+        return self.rounding if isinstance(kind, str) and kind == "same" else kind
 
     def clip(self, x: Array, low: float, high: float, slope: float | None) -> Surrogate:
         if slope is None:
@@ -67,29 +79,97 @@ class _Parts(NamedTuple):
             return images
         return np.clip(soft_round(images, straight_through=True).value, 0, 255)
 
-    def tables(self, quality: ArrayLike | None, qtables: ArrayLike | None) -> Surrogate:
-        """Tables (1 or N, 2, 8, 8), and their derivatives in the quality or in `qtables`."""
-        if quality is not None:
-            q = as_real("quality", quality).reshape(-1, 1, 1, 1)
-            ste = self.straight_through
-            scale = quality_scale(q, self.floor(self.scale_floor), straight_through=ste)
-            table = scaled_table(
-                _BASE,
-                scale.value,
-                floor=self.floor(self.table_floor),
-                slope=self.table_slope,
-                straight_through=ste,
-            )
-            return Surrogate(table.value, table.derivative * scale.derivative)
-        assert qtables is not None
-        given = as_real("qtables", qtables).reshape(-1, 2, 8, 8)
-        rounded = Surrogate(given, np.ones_like(given))
-        if self.qtable_rounding is not None:
-            rounded = soft_round(
-                given, self.qtable_rounding, straight_through=self.straight_through
-            )
-        clipped = self.clip(rounded.value, 1, 255, self.table_slope)
-        return Surrogate(clipped.value, clipped.derivative * rounded.derivative)
+    def tables(self, given: _Given) -> _Tables:
+        """Tables (1 or N, 2, 8, 8), and their derivatives."""
+        if given.qtables is not None:
+            steps_ = as_real("qtables", given.qtables).reshape(-1, 2, 8, 8)
+            rounded = Surrogate(steps_, np.ones_like(steps_))
+            if self.qtable_rounding is not None:
+                rounded = soft_round(
+                    steps_, self.qtable_rounding, straight_through=self.straight_through
+                )
+            clipped = self.clip(rounded.value, 1, 255, self.table_slope)
+            return _Tables(clipped.value, clipped.derivative * rounded.derivative)
+        assert given.quality is not None
+        q = as_real("quality", given.quality).reshape(-1, 1, 1, 1)
+        base = _BASE
+        if given.base_tables is not None:
+            base = as_real("base_tables", given.base_tables).reshape(-1, 2, 8, 8)
+        ste = self.straight_through
+        scale = quality_scale(q, self.floor(self.scale_floor), straight_through=ste)
+        table = scaled_table(
+            base,
+            scale.value,
+            floor=self.floor(self.table_floor),
+            slope=self.table_slope,
+            straight_through=ste,
+        )
+        # A function of scale x base: s d/ds = b d/db.
+        by_base = table.derivative * scale.value / base
+        return _Tables(table.value, table.derivative * scale.derivative, by_base)
+
+
+class _Tables(NamedTuple):
+    """Tables; derivative with respect to the quality, or to `qtables`; and to the base tables."""
+
+    value: Array
+    derivative: Array
+    by_base: Array | None = None
+
+
+class _Given(NamedTuple):
+    """What the pipeline is given beside images."""
+
+    quality: ArrayLike | None
+    qtables: ArrayLike | None
+    base_tables: ArrayLike | None
+    color_matrix: ArrayLike | None
+
+    def checked(self) -> _Given:
+        if (self.quality is None) == (self.qtables is None):
+            raise ValueError("give exactly one of quality and qtables")
+        if self.base_tables is not None and self.qtables is not None:
+            raise ValueError("base_tables are what a quality scales: give them with a quality")
+        return self
+
+    def around_the_codec(self) -> tuple[Array, Array] | None:
+        """T and T^-1, (1 or N, 3, 3), of a colour matrix of one's own."""
+        if self.color_matrix is None:
+            return None
+        matrix = as_real("color_matrix", self.color_matrix).reshape(-1, 3, 3)
+        front = np.asarray(np.linalg.solve(RGB_TO_YCBCR, matrix), dtype=np.float64)
+        return front, np.asarray(np.linalg.inv(front), dtype=np.float64)
+
+
+class _Coded(NamedTuple):
+    """Everything that the way back needs of the way there."""
+
+    tables: _Tables
+    quantized: list[_Quantized]
+    inner: Surrogate  # what the codec gives; clipped where it must be a file's
+    output: Surrogate
+
+
+def _mix(matrix: Array, images: Array) -> Array:
+    return np.einsum("nij,njhw->nihw", np.broadcast_to(matrix, (len(images), 3, 3)), images)
+
+
+def _code(images: Array, given: _Given, factors: tuple[int, int], parts: _Parts) -> _Coded:
+    mixers = given.around_the_codec()
+    x = images if mixers is None else _mix(mixers[0], images - LEVEL_SHIFT) + LEVEL_SHIFT
+    x = parts.pixels(x)
+    tables = parts.tables(given)
+    z = steps.encode(x, factors)
+    quantized = [_quantize(c, tables.value, i, parts) for i, c in enumerate(z)]
+    decoded = steps.decode(
+        Coefficients(*(q.value for q in quantized)), factors, (x.shape[-2], x.shape[-1])
+    )
+    inner = Surrogate(decoded, np.ones_like(decoded))
+    if mixers is not None:
+        if parts.straight_through:
+            inner = parts.clip(decoded, 0, 255, parts.output_slope)
+        decoded = _mix(mixers[1], inner.value - LEVEL_SHIFT) + LEVEL_SHIFT
+    return _Coded(tables, quantized, inner, parts.clip(decoded, 0, 255, parts.output_slope))
 
 
 def diff_jpeg(
@@ -97,6 +177,8 @@ def diff_jpeg(
     *,
     quality: ArrayLike | None = None,
     qtables: ArrayLike | None = None,
+    base_tables: ArrayLike | None = None,
+    color_matrix: ArrayLike | None = None,
     subsampling: str = "4:2:0",
     **parts: Any,
 ) -> Array:
@@ -110,12 +192,17 @@ def diff_jpeg(
         In [1, 100], scalar or (N,). Exactly one of this and `qtables`.
     qtables : array_like, optional
         Steps in [1, 255], (2, 8, 8) or (N, 2, 8, 8), luma and chroma in natural order.
+    base_tables : array_like, optional
+        What a quality scales, of the same shapes; default: Annex K.
+    color_matrix : array_like, optional
+        RGB to YCbCr, (3, 3) or (N, 3, 3), invertible; default: that of JFIF.
     subsampling : {"4:4:4", "4:2:2", "4:2:0", "4:4:0"}
         Of chroma.
     **parts
         ``rounding`` of coefficients ("cubic"); ``scale_floor`` and ``table_floor`` ("same" as
         rounding) and ``qtable_rounding`` ("straight_through", of given tables): kinds of
-        :data:`reference.surrogates.KINDS`, or None to leave the part out; ``table_slope`` and
+        :data:`reference.surrogates.KINDS`, functions that give a
+        :class:`reference.surrogates.Surrogate`, or None to leave the part out; ``table_slope`` and
         ``output_slope`` (1e-3) of the clippings, or None; ``straight_through`` (False): true
         rounding, floors and clippings in float64, of images rounded to whole numbers and saturated
         before. That is not libjpeg, whose DCT, colour and
@@ -134,15 +221,9 @@ def diff_jpeg(
     ----------
     Codec control thesis, section 4.1, Fig. 4.1.
     """
-    _check_one(quality, qtables)
-    chosen = _Parts(**parts)
-    factors = _FACTORS[subsampling]
-    x = chosen.pixels(np.asarray(images, dtype=np.float64))
-    tables = chosen.tables(quality, qtables).value
-    z = steps.encode(x, factors)
-    dequantized = Coefficients(*(_quantize(c, tables, i, chosen)[0] for i, c in enumerate(z)))
-    decoded = steps.decode(dequantized, factors, (x.shape[-2], x.shape[-1]))
-    return chosen.clip(decoded, 0, 255, chosen.output_slope).value
+    given = _Given(quality, qtables, base_tables, color_matrix).checked()
+    x = np.asarray(images, dtype=np.float64)
+    return _code(x, given, _FACTORS[subsampling], _Parts(**parts)).output.value
 
 
 def diff_jpeg_vjp(
@@ -151,6 +232,8 @@ def diff_jpeg_vjp(
     *,
     quality: ArrayLike | None = None,
     qtables: ArrayLike | None = None,
+    base_tables: ArrayLike | None = None,
+    color_matrix: ArrayLike | None = None,
     subsampling: str = "4:2:0",
     **parts: Any,
 ) -> DiffJPEGGradients:
@@ -158,7 +241,7 @@ def diff_jpeg_vjp(
 
     Parameters
     ----------
-    images, quality, qtables, subsampling, **parts
+    images, quality, qtables, base_tables, color_matrix, subsampling, **parts
         As in `diff_jpeg`. With ``straight_through`` the derivative of each substitute is taken at
         what the true operations before it gave.
     grad_output : ndarray, shape (N, 3, H, W)
@@ -177,30 +260,46 @@ def diff_jpeg_vjp(
     ----------
     Codec control thesis, sections 4.1.1 and 4.1.2, and the chain rule.
     """
-    _check_one(quality, qtables)
-    chosen = _Parts(**parts)
+    given = _Given(quality, qtables, base_tables, color_matrix).checked()
     factors = _FACTORS[subsampling]
-    x = chosen.pixels(np.asarray(images, dtype=np.float64))
-    shape = x.shape[-2], x.shape[-1]
-    tables = chosen.tables(quality, qtables)
-    z = steps.encode(x, factors)
-    quantized = [_quantize(c, tables.value, i, chosen) for i, c in enumerate(z)]
-    decoded = steps.decode(Coefficients(*(q.value for q in quantized)), factors, shape)
-    output = chosen.clip(decoded, 0, 255, chosen.output_slope)
+    x = np.asarray(images, dtype=np.float64)
+    tables, quantized, inner, output = _code(x, given, factors, _Parts(**parts))
 
-    grad_z = steps.decode_adjoint(np.asarray(grad_output) * output.derivative, factors)
+    grad = np.asarray(grad_output) * output.derivative
+    mixers = given.around_the_codec()
+    grad_matrix = None
+    if mixers is not None:
+        front, back = mixers
+        by_back = np.einsum("nihw,njhw->nij", grad, inner.value - LEVEL_SHIFT)
+        grad = _mix(back.swapaxes(1, 2), grad) * inner.derivative
+    grad_z = steps.decode_adjoint(grad, factors)
     grad_images = steps.encode_adjoint(
-        Coefficients(*(g * q.dz for g, q in zip(grad_z, quantized, strict=True))), factors, shape
+        Coefficients(*(g * q.dz for g, q in zip(grad_z, quantized, strict=True))),
+        factors,
+        (x.shape[-2], x.shape[-1]),
     )
+    if mixers is not None:
+        by_front = np.einsum("nihw,njhw->nij", grad_images, x - LEVEL_SHIFT)
+        # d T^-1 = - T^-1 dT T^-1, and T = M0^-1 M.
+        by_front = by_front - back.swapaxes(1, 2) @ by_back @ back.swapaxes(1, 2)
+        grad_matrix = _like(np.linalg.solve(RGB_TO_YCBCR.T, by_front), color_matrix)
+        grad_images = _mix(front.swapaxes(1, 2), grad_images)
     by_table = [(g * q.dt).sum(axis=(1, 2, 3)) for g, q in zip(grad_z, quantized, strict=True)]
-    grad_tables = np.stack(by_table, axis=1) * tables.derivative  # (N, 2, 8, 8)
-    if quality is not None:
-        by_image = grad_tables.sum(axis=(1, 2, 3))
-        grad_quality = by_image if np.ndim(quality) else by_image.sum()
-        return DiffJPEGGradients(grad_images, grad_quality, None)
-    if np.ndim(np.asarray(qtables)) == 3:
-        grad_tables = grad_tables.sum(axis=0)
-    return DiffJPEGGradients(grad_images, None, grad_tables)
+    by_tables = np.stack(by_table, axis=1)  # (N, 2, 8, 8)
+    grad_tables = by_tables * tables.derivative
+    if quality is None:
+        return DiffJPEGGradients(grad_images, None, _like(grad_tables, qtables), None, grad_matrix)
+    grad_base = None
+    if base_tables is not None:
+        grad_base = _like(by_tables * tables.by_base, base_tables)
+    return DiffJPEGGradients(
+        grad_images, _like(grad_tables.sum(axis=(1, 2, 3)), quality), None, grad_base, grad_matrix
+    )
+
+
+def _like(by_image: Array, argument: ArrayLike | None) -> Array:
+    """One gradient for each image; their sum where all images share the argument."""
+    return by_image if by_image.ndim == np.ndim(np.asarray(argument)) else by_image.sum(axis=0)
 
 
 class _Quantized(NamedTuple):
@@ -215,8 +314,3 @@ def _quantize(z: Array, tables: Array, index: int, parts: _Parts) -> _Quantized:
     x = z / t
     level, slope = soft_round(x, parts.rounding, straight_through=parts.straight_through)
     return _Quantized(t * level, slope, level - x * slope)
-
-
-def _check_one(quality: object, qtables: object) -> None:
-    if (quality is None) == (qtables is None):
-        raise ValueError("give exactly one of quality and qtables")

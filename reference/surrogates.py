@@ -14,6 +14,8 @@ fourier             d - sum_{k=1..10} (-1)^(k+1) sin(2 pi k d) / (k pi)    1 - 2
 sigmoid             S(60 (d - 1/2)), d >= 0; S(60 (d + 1/2)) - 1, d < 0    60 S (1 - S)
 tanh                the same with 10 in the place of 60                    10 S (1 - S)
 straight_through    0                                                      1, by decree
+uniform_noise       d + u, u in [-1/2, 1/2] given                          1
+soft                soft quantizer of JPEG-DL, q = 1, alpha = 10           2 alpha Var
 ==================  =====================================================  ==================
 
 with the logistic function S. With halves up floor(x) is exactly the rounding of x - 1/2, as the
@@ -27,7 +29,8 @@ since 1/2 + tanh(t) / 2 = S(2 t).
 References
 ----------
 Codec control thesis (*Differentiable JPEG: The Devil is in the Details*), section 4.1.1,
-eq. (2.3), (4.2)-(4.4); section 4.1.2; Tables 5.5-5.7.
+eq. (2.3), (4.2)-(4.4); section 4.1.2; Tables 5.5-5.7. Ballé et al. (2016) for uniform noise; JPEG
+Inspired Deep Learning, eq. (5)-(7), for the soft quantizer, here over all whole numbers.
 """
 
 from __future__ import annotations
@@ -39,11 +42,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from reference._validation import Array, as_real
+from reference.cpmf import soft_quantize_partials
 
 __all__ = [
     "CLIP_SLOPE",
     "KINDS",
     "SMALLEST_STEP",
+    "SOFT_HBAR",
+    "Part",
     "Surrogate",
     "quality_scale",
     "scaled_table",
@@ -55,10 +61,18 @@ __all__ = [
 CLIP_SLOPE = 1e-3
 """gamma of eq. (4.4)."""
 
+SOFT_HBAR = 10.0
+"""h = alpha q^2 of the kind "soft"."""
+
 SMALLEST_STEP = 1e-3
 """What unclipped tables are kept above: fine enough to lose nothing, and far from overflow."""
 
+Part = str | Callable[[Array], "Surrogate"]
+"""A name of `KINDS`, or a function that gives the value and derivative of a rounding."""
+
 _FOURIER_TERMS = 10
+# From the middle level of seven, those left out weigh below exp(-100) of it.
+_SOFT_LEVELS = 3
 _STEEPNESS = {"sigmoid": 60.0, "tanh": 10.0}
 
 
@@ -69,17 +83,25 @@ class Surrogate(NamedTuple):
     derivative: Array
 
 
-def soft_round(x: ArrayLike, kind: str = "cubic", *, straight_through: bool = False) -> Surrogate:
+def soft_round(
+    x: ArrayLike,
+    kind: Part = "cubic",
+    *,
+    straight_through: bool = False,
+    noise: ArrayLike | None = None,
+) -> Surrogate:
     """Nearest integer, with a derivative.
 
     Parameters
     ----------
     x : array_like
         Finite, any shape, dimensionless.
-    kind : {"cubic", "linear", "fourier", "sigmoid", "tanh", "straight_through"}
-        Which substitute; see the table above.
+    kind : str or callable
+        Which substitute; see the table above. A function is given x and returns a `Surrogate`.
     straight_through : bool
         Value of the true rounding, derivative of the substitute.
+    noise : array_like, optional
+        u of "uniform_noise", of the shape of x; for that kind alone, and not `straight_through`.
 
     Returns
     -------
@@ -88,7 +110,7 @@ def soft_round(x: ArrayLike, kind: str = "cubic", *, straight_through: bool = Fa
     Raises
     ------
     ValueError
-        If there is no such kind.
+        If there is no such kind, or its noise is not given.
 
     References
     ----------
@@ -97,16 +119,24 @@ def soft_round(x: ArrayLike, kind: str = "cubic", *, straight_through: bool = Fa
     x = as_real("x", x)
     # floor(x + 1/2) would be 1 at the number below 1/2: that sum rounds.
     nearest = np.ceil(np.floor(2 * x) / 2)
-    return _around(nearest, x - nearest, kind, straight_through)
+    if not isinstance(kind, str):
+        return _chosen(nearest, kind(x), straight_through)
+    return _around(nearest, x - nearest, kind, straight_through, noise)
 
 
-def soft_floor(x: ArrayLike, kind: str = "cubic", *, straight_through: bool = False) -> Surrogate:
+def soft_floor(
+    x: ArrayLike,
+    kind: Part = "cubic",
+    *,
+    straight_through: bool = False,
+    noise: ArrayLike | None = None,
+) -> Surrogate:
     """Largest integer not above x, with a derivative: `soft_round` of x - 1/2.
 
     Parameters
     ----------
-    x, kind, straight_through
-        As in :func:`soft_round`.
+    x, kind, straight_through, noise
+        As in :func:`soft_round`; a function is given x - 1/2.
 
     Returns
     -------
@@ -117,7 +147,7 @@ def soft_floor(x: ArrayLike, kind: str = "cubic", *, straight_through: bool = Fa
     Raises
     ------
     ValueError
-        If there is no such kind.
+        As :func:`soft_round`.
 
     References
     ----------
@@ -125,7 +155,9 @@ def soft_floor(x: ArrayLike, kind: str = "cubic", *, straight_through: bool = Fa
     """
     x = as_real("x", x)
     floor = np.floor(x)
-    return _around(floor, x - floor - 0.5, kind, straight_through)
+    if not isinstance(kind, str):
+        return _chosen(floor, kind(x - 0.5), straight_through)
+    return _around(floor, x - floor - 0.5, kind, straight_through, noise)
 
 
 def soft_clip(
@@ -171,7 +203,7 @@ def soft_clip(
 
 
 def quality_scale(
-    quality: ArrayLike, floor: str | None = "cubic", *, straight_through: bool = False
+    quality: ArrayLike, floor: Part | None = "cubic", *, straight_through: bool = False
 ) -> Surrogate:
     """Percentage by which libjpeg scales tables: 5000 / q below 50, 200 - 2 q from there, floored.
 
@@ -179,8 +211,8 @@ def quality_scale(
     ----------
     quality : array_like
         In [1, 100], any shape; need not be whole.
-    floor : str or None
-        A kind of :func:`soft_floor`; None leaves the floor out.
+    floor : str, callable or None
+        What :func:`soft_floor` takes; None leaves the floor out.
     straight_through : bool
         As in :func:`soft_round`.
 
@@ -208,7 +240,7 @@ def scaled_table(
     base: ArrayLike,
     scale: ArrayLike,
     *,
-    floor: str | None = "cubic",
+    floor: Part | None = "cubic",
     slope: float | None = CLIP_SLOPE,
     straight_through: bool = False,
 ) -> Surrogate:
@@ -220,8 +252,8 @@ def scaled_table(
         Steps at 100 %, positive.
     scale : array_like
         In percent; broadcasts with base.
-    floor : str or None
-        A kind of :func:`soft_floor`. None: scale base / 100, without the half that makes a
+    floor : str, callable or None
+        What :func:`soft_floor` takes. None: scale base / 100, without the half that makes a
         rounding of the floor, as Shin & Song (2017) have it.
     slope : float or None
         gamma of the clipping. None leaves it out, and keeps steps at or above 1e-3 instead, where
@@ -255,12 +287,25 @@ def scaled_table(
     return Surrogate(clipped.value, clipped.derivative * derivative)
 
 
-def _around(whole: Array, d: Array, kind: str, straight_through: bool) -> Surrogate:
+def _around(
+    whole: Array, d: Array, kind: str, straight_through: bool, noise: ArrayLike | None
+) -> Surrogate:
     """The integer and the profile on top of it."""
-    if kind not in _PROFILES:
+    if kind not in KINDS:
         raise ValueError(f"kind must be one of {', '.join(KINDS)}, got {kind!r}")
+    if kind == "uniform_noise":
+        if noise is None and not straight_through:
+            raise ValueError("noise must be given for uniform_noise: the numbers that were drawn")
+        u = 0.0 if noise is None else as_real("noise", noise)
+        return _chosen(whole, Surrogate(whole + (d + u), np.ones_like(d)), straight_through)
+    if noise is not None:
+        raise ValueError(f"noise is for uniform_noise alone, not for {kind}")
     g, slope = _PROFILES[kind](d)
-    return Surrogate(whole if straight_through else whole + g, slope)
+    return _chosen(whole, Surrogate(whole + g, slope), straight_through)
+
+
+def _chosen(whole: Array, soft: Surrogate, straight_through: bool) -> Surrogate:
+    return Surrogate(whole, soft.derivative) if straight_through else soft
 
 
 def _cubic(d: Array) -> tuple[Array, Array]:
@@ -297,6 +342,11 @@ def _straight_through(d: Array) -> tuple[Array, Array]:
     return np.zeros_like(d), np.ones_like(d)
 
 
+def _soft(d: Array) -> tuple[Array, Array]:
+    found = soft_quantize_partials(d, 1.0, SOFT_HBAR, max_level=_SOFT_LEVELS)
+    return found.value, found.dz
+
+
 _PROFILES: dict[str, Callable[[Array], tuple[Any, Any]]] = {
     "cubic": _cubic,
     "linear": _linear,
@@ -304,7 +354,8 @@ _PROFILES: dict[str, Callable[[Array], tuple[Any, Any]]] = {
     "sigmoid": _logistic_of("sigmoid"),
     "tanh": _logistic_of("tanh"),
     "straight_through": _straight_through,
+    "soft": _soft,
 }
 
-KINDS = tuple(_PROFILES)
+KINDS = (*_PROFILES, "uniform_noise")
 """Names of the substitutes of rounding."""

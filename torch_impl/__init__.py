@@ -1,8 +1,8 @@
 """What is fast: the trainable JPEG of the papers as torch functions and modules."""
 
 from torch_impl.diff_jpeg import DiffJPEG, diff_jpeg
+from torch_impl.diff_jpeg_peers import ABLATION, PEERS, Peer
 from torch_impl.feature_quantizer import FeatureQuantizer, replace_relu
-from torch_impl.jpeg_augmentation import JPEGAugmentation
 from torch_impl.jpeg_layer import JPEGLayer, TableClampWarning
 from torch_impl.jpeg_roundtrip import jpeg_coefficients, jpeg_roundtrip
 from torch_impl.masking import MaskedWindowWarning, masked_distance
@@ -15,6 +15,7 @@ from torch_impl.quantizer_baselines import (
     straight_through_quantize,
     uniform_noise_quantize,
 )
+from torch_impl.random_jpeg import RandomJPEG
 from torch_impl.soft_quantize import soft_quantize
 from torch_impl.table_init import (
     CoefficientMeans,
@@ -26,17 +27,20 @@ from torch_impl.table_init import (
 )
 
 __all__ = [
+    "ABLATION",
     "MULLER_RESNET50_BIASES",
     "MULLER_RESNET50_WEIGHTS",
+    "PEERS",
     "CoefficientMeans",
     "DiffJPEG",
     "FeatureQuantizer",
     "GaussianDenoise",
     "HistogramEqualization",
-    "JPEGAugmentation",
     "JPEGLayer",
     "MaskedWindowWarning",
     "MullerResizer",
+    "Peer",
+    "RandomJPEG",
     "Sensitivity",
     "TableClampWarning",
     "cubic_quantize",

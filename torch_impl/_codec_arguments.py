@@ -53,7 +53,7 @@ def tables_of(images: Tensor, quality: Any, qtables: Any) -> Tensor:
     if quality is not None and qtables is not None:
         raise ValueError("give quality or qtables, not both: a quality stands for its own tables")
     if qtables is not None:
-        return _given(qtables, len(images)).to(images.device)
+        return as_tables("qtables", qtables, len(images)).to(images.device)
     if isinstance(quality, Tensor):
         return _of_qualities(quality, len(images)).to(images.device)
     number = _DEFAULT_QUALITY if quality is None else as_int("quality", quality, 1)
@@ -62,24 +62,25 @@ def tables_of(images: Tensor, quality: Any, qtables: Any) -> Tensor:
     return _BY_QUALITY[number - 1 : number].to(images.device)
 
 
-def _given(qtables: Any, count: int) -> Tensor:
-    if isinstance(qtables, np.ndarray):
+def as_tables(name: str, given: Any, count: int) -> Tensor:
+    """Tables (1 or `count`, 2, 8, 8) without a gradient; values are not yet checked."""
+    if isinstance(given, np.ndarray):
         # torch shares no read-only memory without a warning, and computes little in uint16.
-        qtables = qtables.astype(np.int64 if qtables.dtype.kind in "iu" else qtables.dtype)
+        given = given.astype(np.int64 if given.dtype.kind in "iu" else given.dtype)
     try:
-        tables = torch.as_tensor(qtables).detach()
+        tables = torch.as_tensor(given).detach()
     except (TypeError, ValueError, RuntimeError) as error:
         raise TypeError(
-            f"qtables must be a tensor or an array of numbers, got {type(qtables).__name__}"
+            f"{name} must be a tensor or an array of numbers, got {type(given).__name__}"
         ) from error
     if tables.dtype not in (*_INTEGER_DTYPES, *FLOAT_DTYPES):
-        raise TypeError(f"qtables must hold whole numbers, got {tables.dtype}")
+        raise TypeError(f"{name} must hold whole numbers, got {tables.dtype}")
     shape = tuple(tables.shape)
     if shape == (2, 8, 8):
         return tables[None]
     if shape != (count, 2, 8, 8):
         raise ValueError(
-            f"qtables must have shape (2, 8, 8), luma and chroma for all images, or one such pair "
+            f"{name} must have shape (2, 8, 8), luma and chroma for all images, or one such pair "
             f"for each, ({count}, 2, 8, 8); got {shape}"
         )
     return tables

@@ -9,16 +9,21 @@ Each substitute of rounding is a profile g on the remainder d = x - r, d in [-1/
 - linear: d / 10;
 - fourier: d less the first ten terms of its Fourier series (Xing et al.);
 - sigmoid: a logistic step of steepness 60 at d = +-1/2; tanh: one of steepness 10;
-- straight_through: 0, its derivative taken for 1.
+- straight_through: 0, its derivative taken for 1;
+- uniform_noise: d + u with u drawn from [-1/2, 1/2), so that the value is x + u;
+- soft: the soft quantizer of JPEG-DL with step 1 and h = alpha q^2 = 10 over all whole numbers,
+  smooth everywhere; with levels this far apart a logistic step of steepness 2 h at d = +-1/2.
 
 Table 5.5 prints sigmoid and tanh with slips; :mod:`reference.surrogates` says how they are read.
 All functions keep dtype and device, are differentiable as often as one likes, and are made of
-torch operations only, so that torch.compile and torch.func see through them.
+torch operations only, so that torch.compile and torch.func see through them. The noise comes from
+torch's own generator.
 
 References
 ----------
 Codec control thesis (*Differentiable JPEG: The Devil is in the Details*), sections 4.1.1 and 4.1.2,
-eq. (2.3), (4.2)-(4.4), Tables 5.5-5.7.
+eq. (2.3), (4.2)-(4.4), Tables 5.5-5.7. Uniform noise: Ballé et al. (2016). JPEG Inspired Deep
+Learning, eq. (5)-(7), for the soft quantizer.
 """
 
 from __future__ import annotations
@@ -37,6 +42,9 @@ CLIP_SLOPE = 1e-3
 Rounding = str | Callable[[Tensor], Tensor]
 """A name of `KINDS`, or a function that rounds a tensor in a differentiable way."""
 
+SOFT_HBAR = 10.0
+"""h = alpha q^2 of the kind "soft": twice that is its steepness at ties."""
+
 SMALLEST_STEP = 1e-3
 """What unclipped tables are kept above: fine enough to lose nothing, and far from overflow."""
 
@@ -50,8 +58,9 @@ def soft_round(x: Tensor, kind: Rounding = "cubic", *, straight_through: bool = 
     ----------
     x : Tensor
         Finite, floating point, any shape, dimensionless.
-    kind : {"cubic", "linear", "fourier", "sigmoid", "tanh", "straight_through"} or callable
-        Which substitute. A function is given x and returns its substitute of the rounding.
+    kind : str or callable
+        Which substitute, one of `KINDS`. A function is given x and returns its substitute of the
+        rounding.
     straight_through : bool
         Value of the true rounding, halves up; gradient of the substitute.
 
@@ -306,6 +315,22 @@ def _straight_through(d: Tensor) -> Tensor:
     return d - d.detach()
 
 
+def _uniform_noise(d: Tensor) -> Tensor:
+    return d + (torch.rand_like(d) - 0.5)
+
+
+def _soft(d: Tensor) -> Tensor:
+    # Levels k weigh exp(-h (d - k)^2). Those beyond +-2 weigh below exp(-60), and are left out.
+    # Relative to the middle level; no exponent is positive, also in float16.
+    mean = torch.zeros_like(d)
+    total = torch.ones_like(d)
+    for k in (1, 2):
+        above, below = (torch.exp(-SOFT_HBAR * k * (k - sign * 2 * d)) for sign in (1, -1))
+        mean = mean + k * (above - below)
+        total = total + (above + below)
+    return mean / total
+
+
 _PROFILES: dict[str, Callable[[Tensor], Tensor]] = {
     "cubic": _cubic,
     "linear": _linear,
@@ -313,6 +338,8 @@ _PROFILES: dict[str, Callable[[Tensor], Tensor]] = {
     "sigmoid": _sigmoid,
     "tanh": _tanh,
     "straight_through": _straight_through,
+    "soft": _soft,
+    "uniform_noise": _uniform_noise,
 }
 
 KINDS = tuple(_PROFILES)
@@ -322,6 +349,7 @@ __all__ = [
     "CLIP_SLOPE",
     "KINDS",
     "SMALLEST_STEP",
+    "SOFT_HBAR",
     "Rounding",
     "check_rounding",
     "check_slope",

@@ -138,7 +138,7 @@ class TrainConfig:
         Quantizations in a row, each with its own tables, >= 1.
     preprocessing
         A baseline of Table 8 before the network: "none", "jpeg" (JPEG of random quality in
-        training), "diff_jpeg" (the same, differentiable), "denoise" (Gaussian), "equalize"
+        training), "diff_jpeg" (its smooth substitute), "denoise" (Gaussian), "equalize"
         (histograms) or "resize" (the learnable resizer MULLER).
     jpeg_quality_low, jpeg_quality_high
         Range of the random quality, 1 to 100.

@@ -13,6 +13,7 @@ from reference.standard import CHROMINANCE_TABLE, LUMINANCE_TABLE, annex_k_table
 from reference.surrogates import (
     KINDS,
     SMALLEST_STEP,
+    Surrogate,
     quality_scale,
     scaled_table,
     soft_clip,
@@ -21,7 +22,9 @@ from reference.surrogates import (
 )
 
 BASE = np.stack([LUMINANCE_TABLE, CHROMINANCE_TABLE])
-SMOOTH = [kind for kind in KINDS if kind != "straight_through"]
+# Noise has tests of its own.
+FIXED = [kind for kind in KINDS if kind != "uniform_noise"]
+SMOOTH = [kind for kind in FIXED if kind != "straight_through"]
 QUALITIES = np.arange(1, 101)
 # Off the ties and the integers, on both sides of zero.
 GENERIC = np.array([-7.81, -2.34, -0.77, -0.5001, -0.21, 0.03, 0.26, 0.49, 0.51, 1.7, 6.4, 300.3])
@@ -33,6 +36,14 @@ DIFFERENCE = 2e-7
 
 def nearest(x):
     return np.array([math.floor(v + 0.5) for v in np.ravel(x)], dtype=float).reshape(np.shape(x))
+
+
+def _mean_and_variance(x):
+    """Of whole numbers k weighed by exp(-10 (x - k)^2), and 2 alpha Var: JPEG-DL, eq. (5)-(7)."""
+    weights = {k: math.exp(-10 * (x - k) ** 2) for k in range(-6, 12)}
+    total = math.fsum(weights.values())
+    mean = math.fsum(k * w for k, w in weights.items()) / total
+    return mean, 20 * math.fsum((k - mean) ** 2 * w for k, w in weights.items()) / total
 
 
 # Rounding
@@ -58,8 +69,9 @@ def test_kinds_at_one_point_by_hand():
         ),
         "tanh": (2.5 + math.tanh(-1) / 2, 2.5 / math.cosh(1) ** 2),
         "straight_through": (2.0, 1.0),
+        "soft": _mean_and_variance(2.3),
     }
-    assert set(expected) == set(KINDS)
+    assert set(expected) == set(FIXED)
     for kind, (value, derivative) in expected.items():
         found = soft_round(x, kind)
         # A few roundings of numbers up to 12.
@@ -90,7 +102,7 @@ def test_one_sided_derivatives_agree_where_the_rounding_jumps(part, kink, kind):
 
 
 # What is left of the jump of 1: 2 g(1/2) less than it, by the formulas.
-JUMPS = {"cubic": 0.75, "linear": 0.9, "fourier": 0.0, "sigmoid": 0.0, "tanh": 0.0}
+JUMPS = {"cubic": 0.75, "linear": 0.9, "fourier": 0.0, "sigmoid": 0.0, "tanh": 0.0, "soft": 0.0}
 
 
 @pytest.mark.parametrize("kind", JUMPS)
@@ -101,7 +113,7 @@ def test_how_far_each_kind_jumps_at_a_tie(kind):
     assert jump == pytest.approx(JUMPS[kind], abs=1e-13)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", FIXED)
 @given(x=st.floats(-1e6, 1e6), step=st.integers(-1000, 1000))
 def test_rounding_is_odd_off_ties_and_moves_with_integers(kind, x, step):
     d = x - nearest(x)
@@ -112,7 +124,7 @@ def test_rounding_is_odd_off_ties_and_moves_with_integers(kind, x, step):
         assert moved.value - step == pytest.approx(soft_round(d, kind).value, abs=1e-8)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", FIXED)
 @given(x=st.floats(-1e6, 1e6))
 def test_straight_through_has_the_value_of_rounding_and_the_derivative_of_the_kind(kind, x):
     found = soft_round(x, kind, straight_through=True)
@@ -123,14 +135,14 @@ def test_straight_through_has_the_value_of_rounding_and_the_derivative_of_the_ki
     assert floor.derivative == soft_floor(x, kind).derivative
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", FIXED)
 def test_ties_go_up_and_the_number_below_one_half_does_not(kind):
     x = np.array([-1.5, -0.5, 0.5, 1.5, 2.5, np.nextafter(0.5, 0)])
     found = soft_round(x, kind, straight_through=True).value
     assert found.tolist() == [-1, 0, 1, 2, 3, 0]
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", FIXED)
 def test_floor_is_rounding_of_half_less(kind):
     # The subtraction of 1/2 is exact for these: quarters.
     x = np.arange(-40, 41) / 4
@@ -142,6 +154,34 @@ def test_floor_is_rounding_of_half_less(kind):
 @pytest.mark.parametrize(("kind", "height"), [("cubic", 1 / 8), ("linear", 0.05), ("sigmoid", 0.5)])
 def test_a_whole_number_is_half_way_up_the_floor(kind, height):
     assert soft_floor(7.0, kind).value == pytest.approx(7 - height, abs=1e-12)  # e^-30
+
+
+@pytest.mark.parametrize(("part", "shift"), [(soft_round, 0.0), (soft_floor, 0.5)])
+def test_noise_is_added_to_what_is_not_rounded(part, shift):
+    noise = np.linspace(-0.5, 0.5, GENERIC.size)
+    found = part(GENERIC, "uniform_noise", noise=noise)
+    np.testing.assert_allclose(found.value, GENERIC - shift + noise, rtol=0, atol=1e-13)
+    assert (found.derivative == 1).all()
+    true = part(GENERIC, "uniform_noise", straight_through=True)
+    assert np.array_equal(true.value, part(GENERIC, "cubic", straight_through=True).value)
+    assert (true.derivative == 1).all()
+    with pytest.raises(ValueError, match="noise must be given for uniform_noise"):
+        part(GENERIC, "uniform_noise")
+    with pytest.raises(ValueError, match="noise is for uniform_noise alone, not for cubic"):
+        part(GENERIC, "cubic", noise=noise)
+
+
+def test_a_function_may_stand_for_rounding():
+    def half(x):
+        return Surrogate(x / 2, np.full_like(x, 0.5))
+
+    found = soft_round(GENERIC, half)
+    assert np.array_equal(found.value, GENERIC / 2)
+    assert np.array_equal(soft_floor(GENERIC, half).value, (GENERIC - 0.5) / 2)
+    for part in (soft_round, soft_floor):
+        true = part(GENERIC, half, straight_through=True)
+        assert np.array_equal(true.value, part(GENERIC, "cubic", straight_through=True).value)
+        assert (true.derivative == 0.5).all()
 
 
 def test_an_unknown_kind_is_named():
@@ -184,7 +224,7 @@ def test_straight_through_tables_are_those_of_libjpeg():
         assert np.array_equal(table, annex_k_tables(int(quality))), quality
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", FIXED)
 def test_soft_tables_are_near_those_of_libjpeg(kind):
     for quality in QUALITIES:
         scale = quality_scale(quality, kind)

@@ -7,6 +7,8 @@ import pytest
 import torch
 
 from reference import diff_jpeg as twin
+from reference.standard import RGB_TO_YCBCR
+from reference.surrogates import Surrogate
 from tests.torch_impl._coding import batch_of, images_of, through_pillow
 from torch_impl import DiffJPEG, diff_jpeg, jpeg_roundtrip
 from torch_impl.surrogates import KINDS
@@ -15,6 +17,9 @@ SAMPLINGS = ["4:4:4", "4:2:2", "4:2:0", "4:4:0"]
 SIZES = [(1, 1), (1, 4), (2, 3), (9, 5), (16, 16), (17, 19)]
 FORMS = [False, True]
 PLAIN = {"scale_floor": None, "table_floor": None, "table_slope": None, "output_slope": None}
+
+
+MATRIX = np.array([[0.3, 0.5, 0.2], [-0.2, -0.3, 0.6], [0.4, -0.5, -0.1]])
 
 
 def smooth(height, width, count=2, dtype=torch.float64):
@@ -59,12 +64,19 @@ def test_values_and_gradients_are_those_of_the_reference(size, subsampling, stra
         {"quality": np.array([4.21, 83.6])},
         {"qtables": rng.uniform(1, 255, (2, 8, 8))},
         {"qtables": rng.uniform(1, 255, (2, 2, 8, 8))},
+        {"quality": np.float64(37.31), "base_tables": rng.uniform(1, 255, (2, 8, 8))},
+        {"quality": np.array([4.21, 83.6]), "base_tables": rng.uniform(1, 255, (2, 2, 8, 8))},
+        {"quality": np.float64(37.31), "color_matrix": MATRIX},
+        {
+            "qtables": rng.uniform(1, 255, (2, 8, 8)),
+            "color_matrix": MATRIX + rng.uniform(-0.1, 0.1, (2, 3, 3)),
+        },
     ):
         assert_twins(images, weights, straight_through, {"subsampling": subsampling}, given)
 
 
 @pytest.mark.parametrize("straight_through", FORMS)
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "uniform_noise"])
 def test_every_kind_is_put_in_where_the_reference_puts_it(kind, straight_through):
     # One whole unit: padding would make coefficients of 0 up to rounding, where tanh jumps.
     images = smooth(16, 16)
@@ -81,6 +93,47 @@ def test_every_kind_is_put_in_where_the_reference_puts_it(kind, straight_through
         assert_twins(images, weights, straight_through, options, given, rtol=1e-7)
     options = {"qtable_rounding": kind}
     assert_twins(images, weights, straight_through, options, {"qtables": tables}, rtol=1e-7)
+
+
+@pytest.mark.parametrize("straight_through", FORMS)
+def test_noise_is_put_in_where_the_reference_puts_it(straight_through):
+    # A function of one's own, as noise is drawn in an order of torch's own.
+    def torch_noise(x):
+        return x + 0.3 * torch.cos(1e3 * x.detach())
+
+    def twin_noise(x):
+        return Surrogate(x + 0.3 * np.cos(1e3 * x), np.ones_like(x))
+
+    images, weights = smooth(16, 16), torch.randn(2, 3, 16, 16, dtype=torch.float64)
+    leaf = images.clone().requires_grad_()
+    quality = torch.tensor([9.37, 71.13], dtype=torch.float64, requires_grad=True)
+    options = {"straight_through": straight_through, "scale_floor": None, "table_floor": None}
+    coded = diff_jpeg(leaf, quality=quality, rounding=torch_noise, **options)
+    coded.backward(weights)
+    given = {"quality": quality.detach().numpy(), "rounding": twin_noise, **options}
+    if not straight_through:
+        # 1e3 multiplies the rounding of z / t, up to 1e-13.
+        np.testing.assert_allclose(
+            coded.detach().numpy(), twin.diff_jpeg(images.numpy(), **given), rtol=0, atol=1e-7
+        )
+    found = twin.diff_jpeg_vjp(images.numpy(), weights.numpy(), **given)
+    np.testing.assert_allclose(leaf.grad.numpy(), found.images, rtol=1e-6, atol=1e-8)
+    np.testing.assert_allclose(quality.grad.numpy(), found.quality, rtol=1e-6, atol=1e-6)
+
+
+def test_drawn_noise_stays_within_half_a_step():
+    images = smooth(16, 16)
+    tables = torch.full((2, 8, 8), 24.0)
+
+    def coded(**options):
+        return diff_jpeg(images, qtables=tables, subsampling="4:4:4", output_slope=None, **options)
+
+    clean = coded(rounding=lambda x: x)
+    noisy = coded(rounding="uniform_noise")
+    assert not torch.equal(noisy, coded(rounding="uniform_noise"))
+    # Each of 64 coefficients is off by U(-12, 12), so each sample by a variance of 24^2 / 12 = 48.
+    # RGB takes Y + 1.402 Cr and so on: rows with sums of squares of 2.97, 1.63 and 4.14, mean 2.91.
+    assert float((noisy - clean).square().mean()) == pytest.approx(2.91 * 48, rel=0.15)
 
 
 @pytest.mark.parametrize("straight_through", FORMS)
@@ -201,6 +254,39 @@ def test_without_gradients_it_is_the_same():
     expected = diff_jpeg(images.requires_grad_(), quality=31.4, straight_through=True)
     with torch.no_grad():
         assert torch.equal(diff_jpeg(images, quality=31.4, straight_through=True), expected)
+
+
+@pytest.mark.parametrize("quality", [1, 30, 90])
+def test_a_colour_matrix_stands_around_libjpeg(quality):
+    images = batch_of(images_of(3, 20, 28)).float()
+    matrix = torch.tensor(MATRIX, dtype=torch.float32, requires_grad=True)
+    coded = diff_jpeg(images, quality=quality, color_matrix=matrix, straight_through=True)
+    front = np.linalg.inv(RGB_TO_YCBCR) @ matrix.detach().double().numpy()
+    x = images.numpy().transpose(0, 2, 3, 1) - 128.0
+    there = np.clip(np.floor(x @ front.T + 128.5), 0, 255).astype(np.uint8)
+    file = through_pillow(there, quality).numpy().transpose(0, 2, 3, 1) - 128.0
+    back = np.clip(np.floor(file @ np.linalg.inv(front).T + 128.5), 0, 255)
+    difference = np.abs(coded.detach().numpy().transpose(0, 2, 3, 1) - back)
+    # float32 may fall on the other side of a tie now and then, on the way back; on the way there
+    # these pixels do not.
+    assert difference.max() <= 1
+    assert (difference > 0).mean() < 1e-3
+    coded.square().mean().backward()
+    assert bool((matrix.grad != 0).any())
+    # The matrix of JFIF changes nothing, not one bit.
+    standard = torch.tensor(RGB_TO_YCBCR, dtype=torch.float32)
+    coded = diff_jpeg(images, quality=quality, color_matrix=standard, straight_through=True)
+    assert torch.equal(coded, jpeg_roundtrip(images, quality=quality))
+
+
+def test_base_tables_are_scaled_as_libjpeg_scales():
+    images = batch_of(images_of(4, 16, 16)).float()
+    base = torch.randint(1, 256, (2, 8, 8))
+    for quality in range(1, 101):
+        percent = 5000 // quality if quality < 50 else 200 - 2 * quality
+        tables = ((base * percent + 50) // 100).clamp(1, 255)
+        coded = diff_jpeg(images, quality=quality, base_tables=base, straight_through=True)
+        assert torch.equal(coded, jpeg_roundtrip(images, qtables=tables)), quality
 
 
 # The surrogate is near

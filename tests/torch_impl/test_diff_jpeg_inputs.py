@@ -221,6 +221,29 @@ GIVEN = [
     ({"qtables": torch.ones(3, 2, 8, 8)}, ValueError, r"qtables must have .*\(2, 2, 8, 8\); got"),
     ({"qtables": torch.ones(2, 8, 8) * 1j}, TypeError, "qtables must .*complex"),
     ({"qtables": "standard"}, TypeError, "qtables must be a tensor or an array of numbers"),
+    (
+        {"qtables": torch.ones(2, 8, 8), "base_tables": torch.ones(2, 8, 8)},
+        ValueError,
+        "base_tables or qtables, not both",
+    ),
+    ({"base_tables": torch.zeros(2, 8, 8)}, ValueError, r"base_tables must lie in \[1, 255\]"),
+    ({"base_tables": torch.ones(8, 8)}, ValueError, r"base_tables must have shape \(2, 8, 8\)"),
+    ({"color_matrix": torch.ones(3)}, ValueError, r"color_matrix must have shape \(3, 3\).*\(3,\)"),
+    (
+        {"color_matrix": torch.eye(3).expand(3, 3, 3)},
+        ValueError,
+        r"or \(2, 3, 3\).*got \(3, 3, 3\)",
+    ),
+    ({"color_matrix": torch.ones(3, 3)}, ValueError, "color_matrix must be invertible.*condition"),
+    ({"color_matrix": torch.zeros(3, 3)}, ValueError, "color_matrix must be invertible"),
+    (
+        {"color_matrix": torch.eye(3) * torch.tensor([1, 1, 1e-5])},
+        ValueError,
+        r"color_matrix must be invertible.*1e\+05, and 10000 is",
+    ),
+    ({"color_matrix": torch.full((3, 3), math.nan)}, ValueError, "color_matrix must be finite"),
+    ({"color_matrix": torch.eye(3) * 1j}, TypeError, "color_matrix must hold real.*complex"),
+    ({"color_matrix": "JFIF"}, TypeError, "color_matrix must be a tensor or an array of numbers"),
 ]
 OPTIONS = [
     ({"subsampling": "4:1:1"}, ValueError, "subsampling must be one of 4:4:4.*got '4:1:1'"),

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from reference import surrogates as reference
 from reference.standard import CHROMINANCE_TABLE, LUMINANCE_TABLE
-from torch_impl import surrogates
+from torch_impl import soft_quantize, surrogates
 from torch_impl.surrogates import (
     KINDS,
     quality_scale,
@@ -22,7 +22,9 @@ from torch_impl.surrogates import (
     soft_round,
 )
 
-SMOOTH = [kind for kind in KINDS if kind != "straight_through"]
+# Noise has a test of its own.
+FIXED = [kind for kind in KINDS if kind != "uniform_noise"]
+SMOOTH = [kind for kind in FIXED if kind != "straight_through"]
 BASE = np.stack([LUMINANCE_TABLE, CHROMINANCE_TABLE]).astype(float)
 PARTS = ["soft_round", "soft_floor"]
 # Ties and whole numbers among them: one-sided derivatives are the same on both sides of a jump.
@@ -48,12 +50,13 @@ def test_both_rooms_know_the_same_parts():
     assert KINDS == reference.KINDS
     assert surrogates.CLIP_SLOPE == reference.CLIP_SLOPE
     assert surrogates.SMALLEST_STEP == reference.SMALLEST_STEP
+    assert surrogates.SOFT_HBAR == reference.SOFT_HBAR
     names = {"soft_round", "soft_floor", "soft_clip", "quality_scale", "scaled_table"}
     assert names <= set(surrogates.__all__) & set(reference.__all__)
 
 
 @pytest.mark.parametrize("straight_through", [False, True])
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", FIXED)
 @pytest.mark.parametrize("part", PARTS)
 def test_value_and_gradient_are_those_of_the_reference(part, kind, straight_through):
     options = {"kind": kind, "straight_through": straight_through}
@@ -61,7 +64,7 @@ def test_value_and_gradient_are_those_of_the_reference(part, kind, straight_thro
     assert_twins(found, getattr(reference, part)(POINTS, **options))
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", FIXED)
 @given(x=st.floats(-1e5, 1e5))
 def test_any_number_is_rounded_as_by_the_reference(kind, x):
     for part in PARTS:
@@ -87,7 +90,7 @@ def test_clipping_is_that_of_the_reference_ends_included(slope, straight_through
 
 @pytest.mark.parametrize("slope", [None, 1e-3])
 @pytest.mark.parametrize("straight_through", [False, True])
-@pytest.mark.parametrize("floor", [None, *KINDS])
+@pytest.mark.parametrize("floor", [None, *FIXED])
 def test_scales_and_tables_are_those_of_the_reference(floor, straight_through, slope):
     quality = np.concatenate([np.arange(1, 101), np.arange(1, 100) + 0.37])
     options = {"floor": floor, "straight_through": straight_through}
@@ -118,6 +121,34 @@ def test_straight_through_values_are_exactly_whole_in_every_dtype(kind, dtype):
         found = part(x, kind, straight_through=True)
         assert found.dtype == dtype
         assert torch.equal(found.double(), expected.double())
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_noise_is_that_of_the_reference_and_uniform(part):
+    function, twin = getattr(surrogates, part), getattr(reference, part)
+    torch.manual_seed(7)
+    found = value_and_gradient(function, POINTS, kind="uniform_noise")
+    torch.manual_seed(7)
+    noise = torch.rand(POINTS.shape, dtype=torch.float64).numpy() - 0.5
+    assert_twins(found, twin(POINTS, "uniform_noise", noise=noise))
+    true = value_and_gradient(function, POINTS, kind="uniform_noise", straight_through=True)
+    assert_twins(true, twin(POINTS, "uniform_noise", straight_through=True))
+    drawn = function(torch.full((100_000,), 5.0), "uniform_noise") - (
+        5 if part == PARTS[0] else 4.5
+    )
+    assert float(drawn.min()) >= -0.5
+    assert float(drawn.max()) <= 0.5
+    # Four standard errors: sqrt(1 / 12 / n) of the mean, sqrt(1 / 180 / n) of the mean square.
+    assert float(drawn.mean()) == pytest.approx(0, abs=4 * (1 / 12e5) ** 0.5)
+    assert float(drawn.square().mean()) == pytest.approx(1 / 12, abs=4 * (1 / 180e5) ** 0.5)
+
+
+def test_the_soft_kind_is_the_soft_quantizer_of_jpeg_dl():
+    x = torch.linspace(-4, 4, 801, dtype=torch.float64)
+    hbar = torch.tensor(surrogates.SOFT_HBAR, dtype=torch.float64)
+    expected = soft_quantize(x, 1.0, hbar, max_level=20)
+    # Levels that one of the two leaves out weigh e^-60; a few roundings of numbers up to 4.
+    torch.testing.assert_close(soft_round(x, "soft"), expected, rtol=0, atol=1e-14)
 
 
 def test_a_function_may_stand_for_rounding():

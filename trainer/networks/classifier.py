@@ -175,10 +175,10 @@ def _preprocessing(config: TrainConfig, size: tuple[int, int]) -> nn.Module | No
     import torch_impl
 
     if config.preprocessing in ("jpeg", "diff_jpeg"):
-        return torch_impl.JPEGAugmentation(
-            config.jpeg_quality_low,
-            config.jpeg_quality_high,
-            differentiable=config.preprocessing == "diff_jpeg",
+        return torch_impl.RandomJPEG(
+            (config.jpeg_quality_low, config.jpeg_quality_high),
+            subsampling="4:4:4",
+            straight_through=config.preprocessing == "jpeg",
         )
     if config.preprocessing == "denoise":
         return torch_impl.GaussianDenoise()
