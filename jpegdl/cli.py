@@ -30,6 +30,7 @@ COMMANDS = (
 )
 for command in COMMANDS:
     app.command()(command)
+app.add_typer(trainer.cli.evaluate, name="evaluate")
 app.add_typer(oracles.cli.vectors, name="vectors")
 
 __all__ = ["app"]
