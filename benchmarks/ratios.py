@@ -20,6 +20,8 @@ class Kind(StrEnum):
     """Bytes per second of the candidate over those of the other; more is better."""
     OVERHEAD = "overhead"
     """Time of the candidate over time of the other, less 1; less is better."""
+    MEMORY = "memory"
+    """Peak memory of the candidate over that of the other; less is better."""
 
     @property
     def more_is_better(self) -> bool:
@@ -46,6 +48,8 @@ class Kind(StrEnum):
             return f"{digits(value)}x the time"
         if self is Kind.SHARE:
             return f"{value:.1%} of it"
+        if self is Kind.MEMORY:
+            return f"{digits(value)}x the memory"
         return f"{value:+.1%} time"
 
 
@@ -76,7 +80,8 @@ class Ratio:
     pairs : int
         Rounds in which both ran, one right after the other.
     seconds, against_seconds : float
-        Median time of one call of each. Only their ratio means anything elsewhere.
+        Median time of one call of each, or its peak memory in bytes. Only their ratio means
+        anything elsewhere.
     goal : float or None
         What the project wants.
     note : str

@@ -45,16 +45,20 @@ def results_table(results: Results) -> Table:
     previous = None
     for ratio in results.ratios:
         if ratio.name != previous:
-            table.add_row(ratio.name, seconds_text(ratio.seconds), style="bold")
+            table.add_row(ratio.name, _amount(ratio, ratio.seconds), style="bold")
         previous = ratio.name
         table.add_row(
             f"  {ratio.against}",
-            seconds_text(ratio.against_seconds),
+            _amount(ratio, ratio.against_seconds),
             ratio.kind.text(ratio.value),
             _spread(ratio),
             ", ".join(text for text in (_goal(ratio), ratio.note) if text),
         )
     return table
+
+
+def _amount(ratio: Ratio, value: float) -> str:
+    return f"{value / 1e6:.3g} MB" if ratio.kind is Kind.MEMORY else seconds_text(value)
 
 
 def _spread(ratio: Ratio) -> str:

@@ -7,6 +7,7 @@ between is one that every decoder reads.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -56,6 +57,11 @@ class Given(NamedTuple):
         """Those that are there."""
         return [tensor for tensor in self if tensor is not None]
 
+    def replaced(self, tensors: Sequence[Tensor]) -> Given:
+        """The same with other tensors in place of those that are there."""
+        others = iter(tensors)
+        return Given(*(None if tensor is None else next(others) for tensor in self))  # type: ignore[arg-type]
+
     def computed(self) -> Given:
         """In the dtype that is computed in: float64 if one of them is, else float32."""
         wide = any(tensor.dtype == torch.float64 for tensor in self.tensors())
@@ -85,6 +91,11 @@ class Parts:
             if getattr(self, name) is not None:
                 check_slope(name, getattr(self, name))
 
+    def named(self) -> bool:
+        """Whether no part is a function."""
+        parts = (self.rounding, self.scale_floor, self.table_floor, self.qtable_rounding)
+        return all(part is None or isinstance(part, str) for part in parts)
+
     def floor(self, part: Rounding | None) -> Rounding | None:
         return self.rounding if isinstance(part, str) and part == "same" else part
 
@@ -92,13 +103,6 @@ class Parts:
         if slope is None:
             return x
         return soft_clip(x, low, high, slope=slope, straight_through=self.straight_through)
-
-    def pixels(self, images: Tensor) -> Tensor:
-        """What the straight-through form codes: whole numbers in 0..255, derivative 1."""
-        if not self.straight_through:
-            return images
-        whole = soft_round(images.detach(), straight_through=True).clamp(0, 255)
-        return whole + (images - images.detach())
 
     def tables(self, given: Given) -> Tensor:
         """Tables (1 or N, 2, 8, 8)."""
@@ -118,11 +122,6 @@ class Parts:
             qtables = soft_round(qtables, self.qtable_rounding, straight_through=ste)
         return self.clip(qtables, 1, 255, self.table_slope)
 
-    def quantize(self, z: Tensor, tables: Tensor) -> Tensor:
-        """Coefficients to t R(z / t); `tables` (1 or N, 8, 8)."""
-        t = tables[:, None, None, :, None, :]
-        return t * soft_round(z / t, self.rounding, straight_through=self.straight_through)
-
 
 def surrogate(given: Given, factors: tuple[int, int], parts: Parts) -> Tensor:
     """The JPEG of the parts, in the compute dtype; given values are in it."""
@@ -130,16 +129,22 @@ def surrogate(given: Given, factors: tuple[int, int], parts: Parts) -> Tensor:
     if given.color_matrix is not None:
         front, back = _around_the_codec(given.color_matrix)
         images = mix(images, front)
+    ste = parts.straight_through
     tables = parts.tables(given)
-    luma, chroma = steps.encode(parts.pixels(images), factors)
-    luma, chroma = parts.quantize(luma, tables[:, 0]), parts.quantize(chroma, tables[:, 1])
+    # What libjpeg codes is whole.
+    luma, chroma = (
+        steps.quantize(z, tables[:, i], parts.rounding, straight_through=ste)
+        for i, z in enumerate(steps.encode(images, factors, whole=ste))
+    )
     height, width = images.shape[-2:]
-    decoded = steps.decode(luma, chroma, factors, (height, width))
-    if back is not None:
-        if parts.straight_through:  # what libjpeg gives is clipped
-            decoded = parts.clip(decoded, 0, 255, parts.output_slope)
-        decoded = mix(decoded, back)
-    return parts.clip(decoded, 0, 255, parts.output_slope)
+    # What libjpeg gives is clipped, also where a matrix follows.
+    slope = parts.output_slope if back is None or ste else None
+    decoded = steps.decode(
+        luma, chroma, factors, (height, width), slope=slope, straight_through=ste
+    )
+    if back is None:
+        return decoded
+    return parts.clip(mix(decoded, back), 0, 255, parts.output_slope)
 
 
 def exact(given: Given, subsampling: str) -> Tensor:

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch_impl._codec_arguments import check_subsampling
 from torch_impl._diff_jpeg_arguments import as_bool, given_of
 from torch_impl._diff_jpeg_pipeline import Parts, exact, surrogate
+from torch_impl._straight_through import plus_gradient_of, with_gradient_of
 from torch_impl.surrogates import CLIP_SLOPE, Rounding
 
 
@@ -144,11 +145,16 @@ def diff_jpeg(
         if not straight_through:
             return surrogate(given.computed(), factors, parts).to(images.dtype)
         coded = exact(given, subsampling)
+        if not parts.named():
+            # A function may hold parameters of its own.
+            return plus_gradient_of(surrogate(given.computed(), factors, parts), coded)
         if not _differentiated(given.tensors()):
             return coded
-        soft = surrogate(given.computed(), factors, parts)
-        # What is added is 0 and carries the gradient.
-        return (coded + (soft - soft.detach())).to(images.dtype)
+
+        def soft(*tensors: Tensor) -> Tensor:
+            return surrogate(given.replaced(tensors).computed(), factors, parts)
+
+        return with_gradient_of(soft, given.tensors(), coded)
 
 
 class DiffJPEG(nn.Module):

@@ -105,7 +105,7 @@ PEERS: Mapping[str, Peer] = MappingProxyType(
 
 def _ablation() -> dict[str, Peer]:
     """Configurations A to F: the parts of the thesis put in one after the other."""
-    named = (
+    named: tuple[tuple[str, str, str, dict[str, Any]], ...] = (
         ("A", "Shin & Song", "table, scale and output parts", {}),
         (
             "B",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+
 import numpy as np
 import pytest
 import torch
@@ -287,6 +289,30 @@ def test_base_tables_are_scaled_as_libjpeg_scales():
         tables = ((base * percent + 50) // 100).clamp(1, 255)
         coded = diff_jpeg(images, quality=quality, base_tables=base, straight_through=True)
         assert torch.equal(coded, jpeg_roundtrip(images, qtables=tables)), quality
+
+
+@pytest.mark.parametrize("part", ["rounding", "scale_floor", "table_floor"])
+@pytest.mark.parametrize("straight_through", FORMS)
+def test_parameters_within_a_function_are_trained(straight_through, part):
+    slope = torch.tensor(0.3, requires_grad=True)
+    options = {part: lambda x: slope * x, "straight_through": straight_through}
+    coded = diff_jpeg(smooth(9, 9, dtype=torch.float32), quality=33.0, **options)
+    coded.square().mean().backward()
+    assert slope.grad is not None
+    assert float(slope.grad) != 0
+
+
+def test_what_nobody_asks_for_is_not_computed(monkeypatch):
+    module = importlib.import_module("torch_impl.diff_jpeg")
+    images = smooth(8, 8, dtype=torch.float32)
+    leaf = images.clone().requires_grad_()
+    monkeypatch.setattr(module, "surrogate", lambda *arguments: 1 / 0)
+    diff_jpeg(images, straight_through=True)
+    with torch.no_grad():
+        diff_jpeg(leaf, straight_through=True)
+    coded = diff_jpeg(leaf, straight_through=True)  # but in the backward pass
+    with pytest.raises(ZeroDivisionError):
+        coded.sum().backward()
 
 
 # The surrogate is near

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import tracemalloc
-
 import pytest
 import torch
-from torch.profiler import ProfilerActivity, profile
 
+from benchmarks.memory import peak_bytes
 from torch_impl import JPEGLayer
 from torch_impl.encode_decode import encode_decode
 
@@ -15,25 +13,6 @@ from torch_impl.encode_decode import encode_decode
 LIMIT = 4.0
 
 
-def _peak(work) -> float:
-    """Bytes at the peak: torch's own and NumPy's, each at its worst, added."""
-    tracemalloc.start()
-    try:
-        with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as record:
-            work()
-        numpy_peak = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
-    held, peak = 0, 0
-    for event in record.profiler.kineto_results.events():
-        if event.name() == "[memory]":
-            held += event.nbytes()
-            peak = max(peak, held)
-    return peak + numpy_peak
-
-
-# Kineto announces a change of its own.
-@pytest.mark.filterwarnings("ignore::UserWarning:torch.profiler", "ignore::FutureWarning")
 @pytest.mark.parametrize("rounds", [1, 3])
 @pytest.mark.parametrize("subsampling", ["4:4:4", "4:2:2", "4:2:0"])
 def test_forward_and_backward_stay_below_four_images(subsampling, rounds):
@@ -43,15 +22,15 @@ def test_forward_and_backward_stay_below_four_images(subsampling, rounds):
     layer(image[:1]).sum().backward()  # compiles
     image.grad = None
     size = image.numel() * image.element_size()
-    peak = _peak(lambda: layer(image).backward(grad))
+    peak = peak_bytes(lambda: layer(image).backward(grad))
     # The output is among what was allocated; at least it and the gradient must have shown.
     assert 2.0 <= peak / size <= LIMIT + 1
 
 
 def test_the_measurement_sees_torch_and_numpy():
     size = 1 << 24
-    assert _peak(lambda: torch.ones(size // 4) + torch.ones(size // 4)) >= 3 * size
-    assert _peak(lambda: torch.ones(8).numpy().repeat(size // 32)) >= size
+    assert peak_bytes(lambda: torch.ones(size // 4) + torch.ones(size // 4)) >= 3 * size
+    assert peak_bytes(lambda: torch.ones(8).numpy().repeat(size // 32)) >= size
 
 
 @pytest.mark.parametrize("factors", [(1, 1), (2, 2)])
