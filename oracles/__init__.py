@@ -15,13 +15,20 @@ if TYPE_CHECKING:
         array_function,
         process_function,
         torch_cpmf,
+        torch_diff_jpeg,
+        torch_jpeg_codec,
         torch_jpeg_layer,
         torch_quantizer_baseline,
+        torch_rounding,
         torch_soft_quantizer,
     )
     from oracles.baselines.judge import verify_quantizer_baseline
+    from oracles.codec.cases import codec_case
+    from oracles.codec.judge import verify_jpeg_codec
     from oracles.contract import ContractError
     from oracles.cpmf.judge import verify_cpmf
+    from oracles.diff_jpeg.judge import verify_diff_jpeg
+    from oracles.diff_jpeg.rounding import verify_rounding
     from oracles.layer.judge import verify_jpeg_layer
     from oracles.quantizer.judge import verify_soft_quantizer
     from oracles.quantizer.replay import Replay, replay_point
@@ -41,19 +48,26 @@ __all__ = [
     "SearchResult",
     "Tolerances",
     "array_function",
+    "codec_case",
     "process_function",
     "replay_point",
     "search_worst",
     "tolerances",
     "torch_cpmf",
+    "torch_diff_jpeg",
+    "torch_jpeg_codec",
     "torch_jpeg_layer",
     "torch_quantizer_baseline",
+    "torch_rounding",
     "torch_soft_quantizer",
     "verify_cpmf",
+    "verify_diff_jpeg",
+    "verify_jpeg_codec",
     "verify_jpeg_layer",
     "verify_layer_vectors",
     "verify_quantizer_baseline",
     "verify_results",
+    "verify_rounding",
     "verify_soft_quantizer",
     "verify_vectors",
 ]
@@ -73,10 +87,17 @@ _HOMES = {
     "process_function": "adapters",
     "tolerances": "tolerance",
     "torch_cpmf": "adapters",
+    "torch_diff_jpeg": "adapters",
+    "torch_rounding": "adapters",
+    "torch_jpeg_codec": "adapters",
     "torch_jpeg_layer": "adapters",
     "torch_quantizer_baseline": "adapters",
     "torch_soft_quantizer": "adapters",
     "verify_cpmf": "cpmf",
+    "verify_diff_jpeg": "diff_jpeg",
+    "verify_rounding": "diff_jpeg",
+    "codec_case": "codec",
+    "verify_jpeg_codec": "codec",
     "verify_jpeg_layer": "layer",
     "verify_layer_vectors": "vectors",
     "verify_quantizer_baseline": "baselines",

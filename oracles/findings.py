@@ -88,16 +88,23 @@ class Findings:
         with np.errstate(all="ignore"):
             units = np.abs(got - expected) / tolerance
         units = np.where(np.isnan(units), np.inf, units)
-        codes = np.zeros(got.size, np.intp) if isinstance(regimes, str) else regimes
-        order = np.lexsort((units, codes))  # the last of each group is its worst
-        last = np.append(np.flatnonzero(np.diff(codes[order])), got.size - 1)
-        counts = np.diff(last, prepend=-1)
-        beyond = np.bincount(codes, weights=units > 1, minlength=1)
-        for i, count in zip(order[last].tolist(), counts.tolist(), strict=True):
-            name = regimes if isinstance(regimes, str) else self.names[codes[i]]
+        if isinstance(regimes, str):
+            # The last of the worst, as below; there are many small checks of one regime.
+            worst = got.size - 1 - int(np.argmax(units[::-1]))
+            groups = [(regimes, worst, got.size, int(np.count_nonzero(units > 1)))]
+        else:
+            order = np.lexsort((units, regimes))  # the last of each group is its worst
+            last = np.append(np.flatnonzero(np.diff(regimes[order])), got.size - 1)
+            counts = np.diff(last, prepend=-1).tolist()
+            beyond = np.bincount(regimes, weights=units > 1, minlength=1)
+            groups = [
+                (self.names[regimes[i]], i, count, int(beyond[regimes[i]]))
+                for i, count in zip(order[last].tolist(), counts, strict=True)
+            ]
+        for name, i, count, failed in groups:
             tally = self.tallies.setdefault((evidence, name, output), _Tally())
             tally.count += count
-            tally.failed += int(beyond[codes[i]])
+            tally.failed += failed
             if units[i] > tally.worst:
                 tally.worst = float(units[i])
                 tally.where = Location(

@@ -40,11 +40,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="judge this function, a test per evidence and regime; may be repeated",
     )
     for name, default, told in (
-        ("contract", "quantizer", "quantizer, cpmf, layer or a baseline such as cubic"),
+        ("contract", "quantizer", "quantizer, cpmf, layer, codec or a baseline such as cubic"),
         ("style", "auto", "how the function is called: auto, torch or numpy"),
         ("window", "", "'full' or an odd number of levels (both full and 5)"),
         ("dtype", "", "float32 or float64 (both)"),
-        ("subsampling", "4:4:4", "of the layer: 4:4:4, 4:2:2 or 4:2:0"),
+        ("subsampling", "", "4:4:4, 4:2:2 or 4:2:0 (of a layer 4:4:4, of a codec all)"),
         ("device", "cpu", "torch device"),
         ("seed", "0", "seed of the inputs"),
         ("budget", "quick", "quick or full"),
@@ -138,6 +138,7 @@ class _Verdict:
 def _sound(candidate: Candidate) -> Callable[..., Any]:
     """The reference as a function under test."""
     import reference
+    from oracles.cli.targets import CODINGS
 
     support: dict[str, Any] = {"window": candidate.window}
 
@@ -167,12 +168,31 @@ def _sound(candidate: Candidate) -> Callable[..., Any]:
         partials = getattr(reference, f"{candidate.options.contract}_partials")
         return tuple(part.astype(z.dtype) for part in partials(z, q, *noise, max_level=max_level))
 
+    def codec(image: Any, **options: Any) -> Any:
+        from reference.jpeg_codec import roundtrip
+
+        return roundtrip(image, **options)
+
+    if candidate.options.contract in CODINGS:
+        return _sound_coding(candidate.options)
     functions: dict[str, Callable[..., Any]] = {
+        "codec": codec,
+        "real_codec": codec,
         "quantizer": quantizer,
         "cpmf": cpmf,
         "layer": layer,
     }
     return functions.get(candidate.options.contract, baseline)
+
+
+def _sound_coding(options: Any) -> Callable[..., Any]:
+    from oracles.mutants.diff_jpeg_sound import rounded_coding
+    from oracles.mutants.rounding_sound import rounded_twin
+
+    form = {"straight_through": options.straight_through}
+    if options.contract == "diff_jpeg":
+        return rounded_coding(rounding=options.kind, subsampling=options.subsampling, **form)
+    return rounded_twin(options.kind, floor=options.contract == "floor", **form)
 
 
 class _Oracles(pytest.Collector):

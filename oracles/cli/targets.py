@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import difflib
 import functools
-import importlib
-import inspect
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from oracles.cli.importing import parameters, resolve
 
 if TYPE_CHECKING:
     from oracles.report import Report
 
 __all__ = [
     "BASELINES",
+    "CODECS",
+    "CODINGS",
     "CONTRACTS",
     "Candidate",
     "Options",
@@ -31,11 +32,22 @@ __all__ = [
 #: Contracts of the quantizers without alpha.
 BASELINES = ("uniform_noise", "cubic", "straight_through", "hard")
 
+#: Contracts of codecs: equal to libjpeg, or in real arithmetic.
+CODECS = ("codec", "real_codec")
+
+#: Contracts of differentiable JPEG and of its parts, which have a kind.
+CODINGS = ("diff_jpeg", "rounding", "floor")
+
 #: Judge, torch adapter, number of positional parameters of the NumPy form, default target.
 CONTRACTS: dict[str, tuple[str, str, int, str]] = {
     "quantizer": ("verify_soft_quantizer", "torch_soft_quantizer", 4, "torch_impl:soft_quantize"),
     "cpmf": ("verify_cpmf", "torch_cpmf", 4, ""),
     "layer": ("verify_jpeg_layer", "torch_jpeg_layer", 5, "torch_impl:JPEGLayer"),
+    "codec": ("verify_jpeg_codec", "torch_jpeg_codec", 1, "torch_impl:jpeg_roundtrip"),
+    "real_codec": ("verify_jpeg_codec", "torch_jpeg_codec", 1, ""),
+    "diff_jpeg": ("verify_diff_jpeg", "torch_diff_jpeg", 4, "torch_impl:diff_jpeg"),
+    "rounding": ("verify_rounding", "torch_rounding", 1, "torch_impl.surrogates:soft_round"),
+    "floor": ("verify_rounding", "torch_rounding", 1, "torch_impl.surrogates:soft_floor"),
 } | {
     kind: (
         "verify_quantizer_baseline",
@@ -71,6 +83,10 @@ class Options:
         Seconds for one call of ``command``.
     compile : bool
         Whether a torch function runs under ``torch.compile``.
+    kind : str
+        Of the rounding, for :data:`CODINGS`.
+    straight_through : bool
+        Whether the value is that of true rounding, for :data:`CODINGS`.
     """
 
     target: str = ""
@@ -79,12 +95,14 @@ class Options:
     style: str = "auto"
     window: str = ""
     dtype: str = ""
-    subsampling: str = "4:4:4"
+    subsampling: str = ""
     device: str = "cpu"
     seed: int = 0
     budget: str = "quick"
     timeout: float = 60.0
     compile: bool = False
+    kind: str = "cubic"
+    straight_through: bool = False
 
 
 @dataclass(frozen=True)
@@ -155,7 +173,11 @@ def judge_of(contract: str) -> Callable[..., Report]:
     import oracles
 
     judge: Callable[..., Report] = getattr(oracles, CONTRACTS[contract][0])
-    return functools.partial(judge, kind=contract) if contract in BASELINES else judge
+    if contract in BASELINES:
+        return functools.partial(judge, kind=contract)
+    if contract == "floor":
+        return functools.partial(judge, floor=True)
+    return functools.partial(judge, exact=contract == "codec") if contract in CODECS else judge
 
 
 def one_of(name: str, value: str, allowed: Sequence[str]) -> str:
@@ -209,49 +231,6 @@ def seconds(text: str) -> float:
     return found
 
 
-def resolve(target: str) -> Any:
-    """Import ``package.module:function``, the working directory included.
-
-    Parameters
-    ----------
-    target : str
-        What to import.
-
-    Returns
-    -------
-    callable
-
-    Raises
-    ------
-    ValueError
-        If there is no such module or function, or the module cannot be imported.
-    TypeError
-        If it is not callable.
-    """
-    module_name, separator, name = target.partition(":")
-    if not (module_name and separator and name):
-        raise ValueError(f"target must be package.module:function, got {target!r}")
-    here = str(Path.cwd())
-    if here not in sys.path:
-        # A console script does not see the directory it is called from.
-        sys.path.insert(0, here)
-    try:
-        found: Any = importlib.import_module(module_name)
-    except ImportError as error:
-        raise ValueError(f"cannot import module {module_name!r}: {error}") from error
-    except Exception as error:
-        raise ValueError(
-            f"cannot import module {module_name!r}: it raised {type(error).__name__}: {error}"
-        ) from error
-    for part in name.split("."):
-        if not hasattr(found, part):
-            raise ValueError(f"module {module_name!r} has no {name!r}")
-        found = getattr(found, part)
-    if not callable(found):
-        raise TypeError(f"{target!r} is not callable but {type(found).__name__}")
-    return found
-
-
 def candidates(options: Options) -> Iterator[Candidate]:
     """Functions in every support and dtype that are asked for.
 
@@ -272,13 +251,25 @@ def candidates(options: Options) -> Iterator[Candidate]:
     one_of("style", options.style, STYLES)
     one_of("budget", options.budget, BUDGETS)
     dtypes = (one_of("dtype", options.dtype, DTYPES),) if options.dtype else DTYPES
-    options = replace(options, subsampling=_subsampling(options.subsampling))
+    default = "" if contract in CODECS else "4:2:0" if contract in CODINGS else "4:4:4"
+    if options.subsampling or default:
+        options = replace(options, subsampling=_subsampling(options.subsampling or default))
     if options.target and options.command:
         raise ValueError("give TARGET or --command, not both")
     if options.seed < 0:
         raise ValueError(f"seed must be >= 0, got {options.seed}")
     if not options.timeout > 0:
         raise ValueError(f"timeout must be > 0 seconds, got {options.timeout}")
+    if contract in CODECS:
+        from oracles.cli.codec_targets import codec_candidates
+
+        yield from codec_candidates(options)
+        return
+    if contract in CODINGS:
+        from oracles.cli.diff_jpeg_targets import diff_jpeg_candidates
+
+        yield from diff_jpeg_candidates(options)
+        return
     make, windows, settings = (
         _from_command(options) if options.command else _from_target(options, contract)
     )
@@ -320,7 +311,7 @@ def _from_target(options: Options, contract: str) -> _Made:
     style = _style(function, target, count) if options.style == "auto" else options.style
     settings: dict[str, Any] = {"target": target, "style": style}
     if style == "numpy":
-        names = _parameters(function)
+        names = parameters(function)
         takes = [name for name in ("window", "subsampling") if name in names]
 
         def bound(window: int | None, dtype: str) -> Any:
@@ -347,19 +338,12 @@ def _from_target(options: Options, contract: str) -> _Made:
     return adapted, ((None,) if baseline else (None, 5)), settings
 
 
-def _parameters(function: Any) -> Mapping[str, inspect.Parameter]:
-    try:
-        return inspect.signature(function).parameters
-    except (TypeError, ValueError):
-        return {}
-
-
 def _style(function: Any, target: str, count: int) -> str:
     """Tell a torch function from a NumPy one by its parameters."""
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(function, type) and issubclass(function, torch.nn.Module):
         return "torch"
-    names = _parameters(function)
+    names = parameters(function)
     level = names.get("max_level")
     if "window" in names or (level is not None and level.kind is level.KEYWORD_ONLY):
         return "torch"

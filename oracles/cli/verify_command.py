@@ -40,13 +40,25 @@ def verify(
         str,
         typer.Option(help="'full' or an odd number of levels [default: both full and 5]"),
     ] = "",
-    subsampling: Annotated[str, typer.Option(help="of the layer: 4:4:4, 4:2:2 or 4:2:0")] = "4:4:4",
+    subsampling: Annotated[
+        str,
+        typer.Option(
+            help="4:4:4, 4:2:2 or 4:2:0 [default: of a layer 4:4:4, of a codec all,"
+            " of diff_jpeg 4:2:0]"
+        ),
+    ] = "",
     dtype: Annotated[str, typer.Option(help="float32 or float64 [default: both]")] = "",
     seed: Annotated[int, typer.Option(help="seed of the inputs")] = 0,
     budget: Annotated[str, typer.Option(help="quick or full")] = "quick",
     device: Annotated[str, typer.Option(help="torch device")] = "cpu",
     compiled: Annotated[
         bool, typer.Option("--compile", help="run a torch function under torch.compile")
+    ] = False,
+    kind: Annotated[
+        str, typer.Option(help="of a rounding, a floor or diff_jpeg: cubic, linear, fourier ...")
+    ] = "cubic",
+    straight_through: Annotated[
+        bool, typer.Option("--straight-through", help="their form with the value of true rounding")
     ] = False,
     search: Annotated[
         str, typer.Option(help="then search for the worst input: 60s, 2m, 500ms in all")
@@ -62,8 +74,10 @@ def verify(
 
     A torch TARGET is called as function(z, q, alpha, *, max_level, window) on tensors and its
     partials come from autograd; a NumPy TARGET as function(z, q, alpha, max_level) and gives
-    value and partials itself. Exit code 0: sound. 1: rejected, with place and size of each
-    error. 2: wrong arguments.
+    value and partials itself. A codec takes images, *, quality or qtables, subsampling; as an
+    array, image. A differentiable JPEG takes images, *, quality or qtables; a NumPy one images,
+    quality, qtables, grad_output, and gives value and gradients. Exit code 0: sound. 1:
+    rejected, with place and size of each error. 2: wrong arguments.
     """
     from rich.console import Console
 
@@ -80,6 +94,8 @@ def verify(
         budget,
         timeout,
         compiled,
+        kind,
+        straight_through,
     )
     console = Console(quiet=quiet)
     try:

@@ -11,10 +11,13 @@ from oracles.layer import verify_jpeg_layer
 from oracles.mutants.baselines import BASELINE_MUTANTS
 from oracles.mutants.baselines_sound import scale_of
 from oracles.mutants.calls import CALL_MUTANTS
+from oracles.mutants.codec import CODEC_MUTANTS, judge_codec
 from oracles.mutants.cpmf import CPMF_MUTANTS
+from oracles.mutants.diff_jpeg import DIFF_JPEG_MUTANTS, judge_diff_jpeg
 from oracles.mutants.layer import LAYER_MUTANTS
 from oracles.mutants.quantizer import MUTANTS
 from oracles.mutants.quantizer_more import MORE_MUTANTS
+from oracles.mutants.rounding import ROUNDING_MUTANTS, judge_rounding
 from oracles.mutants.table import Mutant
 from oracles.quantizer import verify_soft_quantizer
 from oracles.report import Report
@@ -104,6 +107,9 @@ FAMILIES: tuple[Family, ...] = (
     Family("CPMF", CPMF_MUTANTS, _judge_cpmf),
     Family("JPEG layer", LAYER_MUTANTS, _judge_layer),
     Family("Quantizer baselines", BASELINE_MUTANTS, _judge_baseline),
+    Family("JPEG codec", CODEC_MUTANTS, judge_codec),
+    Family("Rounding", ROUNDING_MUTANTS, judge_rounding),
+    Family("Differentiable JPEG", DIFF_JPEG_MUTANTS, judge_diff_jpeg),
 )
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 __all__ = ["BOTH", "FULL", "MASKED", "Mutant"]
@@ -28,7 +29,10 @@ class Mutant(NamedTuple):
     subsampling : str
         Chroma subsampling with which it is a fault; for layers.
     kind : str
-        Quantizer of which it is a faulty form; for baselines.
+        Quantizer of which it is a faulty form, for baselines; for roundings, which one; for
+        codecs, the claim that it breaks.
+    options : mapping of str to object
+        Other keywords of the judge with which it is a fault.
     """
 
     factory: Callable[..., Callable[..., Any]]
@@ -37,3 +41,4 @@ class Mutant(NamedTuple):
     dtype: str = "float32"
     subsampling: str = "4:4:4"
     kind: str = ""
+    options: Mapping[str, Any] = MappingProxyType({})

@@ -23,6 +23,11 @@ _JUDGES = {
     "cubic": "verify_quantizer_baseline",
     "straight_through": "verify_quantizer_baseline",
     "hard": "verify_quantizer_baseline",
+    "codec": "verify_jpeg_codec",
+    "real_codec": "verify_jpeg_codec",
+    "diff_jpeg": "verify_diff_jpeg",
+    "rounding": "verify_rounding",
+    "floor": "verify_rounding",
 }
 
 
@@ -123,10 +128,14 @@ def replay_line(settings: Mapping[str, Any], point: str = "") -> str:
         return _shell_line(settings, point)
     names = ("window", "subsampling", "dtype", *(() if point else ("seed", "budget")))
     names += ("gradient_scale", "exact", "nonfinite")  # of the baselines
+    names += ("qualities", "subsamplings", "qtables", "grey", "multiple")  # of a codec
+    names += ("kind", "floor", "straight_through")  # of a rounding
+    names += ("rounding", "scale_floor", "table_floor", "qtable_rounding")  # of diff_jpeg
+    names += ("table_slope", "output_slope")
     options = "".join(f", {name}={settings[name]!r}" for name in names if name in settings)
     if point:
         return f"oracles.replay_point(fn, {point!r}{options}).print()"
-    kind = f", {contract!r}" if "exact" in settings else ""
+    kind = f", {contract!r}" if "gradient_scale" in settings else ""
     return f"oracles.{_JUDGES[contract]}(fn{kind}{options})"
 
 
@@ -140,8 +149,10 @@ def _shell_line(settings: Mapping[str, Any], point: str) -> str:
     for name in ("subsampling", "dtype", "style", "device", "timeout"):
         if settings.get(name) is not None:
             words += [f"--{name}", str(settings[name])]
-    if settings.get("compile"):
-        words.append("--compile")
+    kind = settings.get("kind", settings.get("rounding"))
+    words += ["--kind", str(kind)] if kind else []
+    words += [f"--{name}" for name in ("compile",) if settings.get(name)]
+    words += ["--straight-through"] if settings.get("straight_through") else []
     if point:
         words += ["--replay", point]
     else:

@@ -23,7 +23,7 @@ def test_a_fault_is_rejected(case: Case) -> None:
 
 
 def test_there_are_faults_of_every_kind() -> None:
-    assert FAMILIES[-1].mutants is BASELINE_MUTANTS
+    assert any(family.mutants is BASELINE_MUTANTS for family in FAMILIES)
     counts = Counter(mutant.kind for mutant in BASELINE_MUTANTS.values())
     assert set(counts) == set(KINDS)
     assert len(FAULTS) == len(BASELINE_MUTANTS) >= 50
