@@ -105,4 +105,6 @@ def torch_jpeg_codec(
         coded = to_numpy(result[place])
         return coded[0] if image.ndim == 2 else coded.transpose(1, 2, 0)
 
+    # inspect.signature follows it: the judge sees which keywords the function takes.
+    fn.__wrapped__ = function  # type: ignore[attr-defined]
     return fn

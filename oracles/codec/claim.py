@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 import operator
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from reference.standard import SUBSAMPLINGS
 
-__all__ = ["FACTORS", "Claim", "make_claim"]
+__all__ = ["FACTORS", "Claim", "make_claim", "takes"]
 
 #: (vertical, horizontal) factor by which chroma is reduced.
 FACTORS = {**SUBSAMPLINGS, "4:4:0": (2, 1)}
@@ -86,6 +87,18 @@ def make_claim(
     if not offered and not qtables:
         raise ValueError("a codec has to take qualities or qtables: nothing is left to judge")
     return Claim(exact, offered, _subsamplings(subsamplings), qtables, grey, multiple)
+
+
+def takes(function: Callable[..., Any], name: str) -> bool:
+    """Whether a function can be given a keyword; so it seems where its signature cannot be told."""
+    try:
+        found = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return True
+    return any(
+        p.kind is p.VAR_KEYWORD or (p.name == name and p.kind is not p.POSITIONAL_ONLY)
+        for p in found
+    )
 
 
 def _qualities(given: str | Iterable[Any]) -> tuple[int, ...]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from oracles.codec import identities
 from oracles.codec.cases import DEFAULTS, Case, make_cases
-from oracles.codec.claim import Claim, make_claim
+from oracles.codec.claim import Claim, make_claim, takes
 from oracles.codec.files import check_encode, check_file_size
 from oracles.codec.subject import CodecFindings, CodecFunction, CodecSubject
 from oracles.contract import ContractError
@@ -31,8 +31,8 @@ def verify_jpeg_codec(
     *,
     exact: bool = DEFAULTS["exact"],
     qualities: str | Iterable[int] = DEFAULTS["qualities"],
-    subsamplings: str | Iterable[str] = DEFAULTS["subsamplings"],
-    qtables: bool = DEFAULTS["qtables"],
+    subsamplings: str | Iterable[str] | None = None,
+    qtables: bool | None = None,
     grey: bool = DEFAULTS["grey"],
     multiple: int = DEFAULTS["multiple"],
     encode: Callable[..., Any] | None = None,
@@ -57,10 +57,14 @@ def verify_jpeg_codec(
     qualities : str or iterable of int
         Those on offer, such as ``"1-100"`` or ``(50, 75, 90)``; every one of them is tried. Empty
         if there are only tables.
-    subsamplings : str or iterable of str
-        Those on offer, of 4:4:4, 4:2:2, 4:2:0 and 4:4:0; as text, with commas.
-    qtables, grey : bool
-        Whether tables of one's own, and images (H, W), are on offer.
+    subsamplings : str or iterable of str, optional
+        Those on offer, of 4:4:4, 4:2:2, 4:2:0 and 4:4:0; as text, with commas. Default: the first
+        three. A function without that parameter has one sampling, 4:2:0 unless another is named,
+        and is called without it.
+    qtables : bool, optional
+        Whether tables of one's own are on offer. Default: whether ``fn`` takes them.
+    grey : bool
+        Whether images (H, W) are.
     multiple : int
         Sides of images are multiples of it: 16 for a codec of whole MCUs.
     encode : callable, optional
@@ -96,6 +100,16 @@ def verify_jpeg_codec(
     ITU-T T.81 | ISO/IEC 10918-1; libjpeg-turbo.
     """
     check_arguments(fn, None, "float64", seed, budget)
+    out = CodecFindings()
+    if qtables is None:
+        qtables = takes(fn, "qtables")
+        if not qtables:
+            out.note("fn takes no qtables: tables of one's own were not judged")
+    if subsamplings is None:
+        subsamplings = DEFAULTS["subsamplings"]
+        if not takes(fn, "subsampling"):
+            subsamplings = "4:2:0"
+            out.note("fn takes no subsampling: judged as 4:2:0; subsamplings= names another")
     claim = make_claim(
         exact=exact,
         qualities=qualities,
@@ -104,12 +118,17 @@ def verify_jpeg_codec(
         grey=grey,
         multiple=multiple,
     )
+    if len(claim.subsamplings) > 1 and not takes(fn, "subsampling"):
+        raise ValueError(
+            "fn takes no subsampling, so subsamplings must name the one that it has, got "
+            f"{', '.join(claim.subsamplings)}"
+        )
     for name, function in (("encode", encode), ("file_size", file_size)):
         if function is not None and not callable(function):
             raise TypeError(f"{name} must be callable, got {type(function).__name__}")
     if file_size is not None and encode is None and not exact:
         raise ValueError("file_size is compared with libjpeg's (exact=True) or with encode's files")
-    subject, out = CodecSubject(fn, exact, claim.multiple), CodecFindings()
+    subject = CodecSubject(fn, exact, claim.multiple)
     cases = make_cases(claim, seed, budget)
     for case in cases:
         chosen = case.number % _EVERY == 0

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oracles.codec.cases import Case
+from oracles.codec.claim import takes
 from oracles.contract import ContractError
 from oracles.findings import Findings
 from oracles.poison import poisoned_memory
@@ -19,7 +20,8 @@ __all__ = ["CodecFindings", "CodecFunction", "CodecSubject"]
 
 Array = NDArray[np.float64]
 
-#: ``fn(image, *, quality, qtables, subsampling) -> image``; of quality and qtables one is given.
+#: ``fn(image, *, quality, qtables, subsampling) -> image``; of quality and qtables one is given,
+#: and the sampling where the function takes it.
 CodecFunction = Callable[..., Any]
 
 
@@ -65,6 +67,8 @@ class CodecSubject:
     def raw(self, image: NDArray[Any], case: Case) -> Any:
         """Call the function once and see that it leaves its arguments alone."""
         options = case.options
+        if not takes(self.fn, "subsampling"):
+            del options["subsampling"]
         arrays = [image, *(value for value in options.values() if isinstance(value, np.ndarray))]
         before = [array.tobytes() for array in arrays]
         with (

@@ -9,6 +9,7 @@ import pytest
 
 from oracles import Report, codec_case, verify_jpeg_codec
 from oracles.codec.cases import make_cases
+from oracles.codec.claim import takes
 from oracles.mutants.codec_sound import CODEC_SOUND, PlainCodec, real_codec
 from reference import jpeg_codec
 from tests.reference._codec_cases import Case, libjpeg_or_skip, pillow_file, pillow_pixels
@@ -52,6 +53,39 @@ def test_pillow_is_not_accused(request: pytest.FixtureRequest) -> None:
     assert {"file bytes", "grey"} <= set(report.evidence())
     options: dict[str, Any] = {"qualities": (5, 50, 95), "subsamplings": "4:2:0"}
     verify_jpeg_codec(pillow, exact=False, **options).raise_if_failed()
+
+
+def test_what_a_function_cannot_be_asked_is_not_asked() -> None:
+    def by_quality(image: Any, quality: int) -> Any:
+        return roundtrip(image, quality=quality)
+
+    report = verify_jpeg_codec(by_quality)
+    assert report.passed
+    assert report.settings["qtables"] is False
+    assert report.settings["subsamplings"] == "4:2:0"
+    assert len(report.notes) == 2
+    assert not {"tables"} & set(report.evidence())
+    # The one sampling that it has is another.
+    assert not verify_jpeg_codec(by_quality, subsamplings="4:4:4", qualities=(20, 50)).passed
+    with pytest.raises(ValueError, match="fn takes no subsampling, so subsamplings must name the"):
+        verify_jpeg_codec(by_quality, subsamplings="4:4:4,4:2:0")
+    # Claimed but not there: a verdict.
+    report = verify_jpeg_codec(by_quality, qtables=True, qualities=(50,))
+    assert report.evidence(failed=True) == ("contract",)
+
+
+def test_keywords_of_a_torch_function_are_seen_through_the_adapter() -> None:
+    from oracles import torch_jpeg_codec
+
+    def by_quality(images: Any, quality: int) -> Any:
+        return images + 0
+
+    fn = torch_jpeg_codec(by_quality)
+    assert takes(fn, "quality")
+    assert not takes(fn, "qtables")
+    assert not takes(fn, "subsampling")
+    assert takes(lambda image, **options: image, "qtables")
+    assert takes(print, "sep")
 
 
 @pytest.mark.slow
