@@ -104,7 +104,8 @@ def diff_jpeg(
     With "cubic" the derivative of a part vanishes on whole numbers. Where the scale of a quality
     is a multiple of 100 percent (1, 2, 5, 10, 25, 50 and 100) that is every scaled table, and the
     quality has no gradient in the straight-through form and little in the other:
-    ``table_floor="straight_through"`` or "linear" gives it one.
+    ``table_floor="straight_through"`` or "linear" gives it one. At 16, whose scale of 312.5 percent
+    lies where the floor of the scale is flat, ``scale_floor`` does the same.
 
     The straight-through form rounds images to whole numbers and saturates them, as
     `jpeg_roundtrip` does (1 is taken for the derivative), and refuses NaN and infinity; the other

@@ -183,18 +183,19 @@ def test_better_quality_lowers_the_error_and_the_gradient_says_so():
         assert quality.grad.sum() < 0
 
 
-@pytest.mark.parametrize("quality", [1.0, 2.0, 5.0, 10.0, 25.0, 50.0, 100.0])
-def test_the_cubic_floor_has_no_slope_where_scales_are_whole_multiples(quality):
+@pytest.mark.parametrize("quality", range(1, 101))
+def test_where_the_cubic_floors_have_no_slope(quality):
     images = smooth(16, 16)
 
     def gradient(**options):
-        leaf = torch.tensor(quality, dtype=torch.float64, requires_grad=True)
+        leaf = torch.tensor(float(quality), dtype=torch.float64, requires_grad=True)
         coded = diff_jpeg(images, quality=leaf, straight_through=True, **options)
         return float(torch.autograd.grad(coded.square().sum(), leaf)[0])
 
-    assert gradient() == 0
-    for table_floor in ("straight_through", "linear"):
-        assert gradient(table_floor=table_floor) != 0
+    part = "scale_floor" if quality == 16 else "table_floor"
+    assert (gradient() == 0) == (quality in (1, 2, 5, 10, 16, 25, 50, 100))
+    for kind in ("straight_through", "linear"):
+        assert gradient(**{part: kind}) != 0
 
 
 # The straight-through form is libjpeg
