@@ -112,12 +112,11 @@ def test_each_part_brings_it_nearer_at_low_quality():
 def test_a_peer_can_be_a_module_and_gives_finite_gradients(name):
     peer = ALL[name]
     assert peer.title
-    assert peer.leaves_out.endswith((".", "parts", "clipping", "form"))
+    assert peer.leaves_out
     layer = DiffJPEG(**peer.options)
     images = batch_of(images_of(0, 9, 21, count=6)).float().requires_grad_()
-    for ends in ([1.0, 2.0, 3.0, 50.0, 99.0, 100.0],):
-        quality = torch.tensor(ends, requires_grad=True)
-        coded = layer(images, quality=quality)
-        assert bool(coded.isfinite().all())
-        for gradient in torch.autograd.grad(coded.square().sum(), (images, quality)):
-            assert bool(gradient.isfinite().all())
+    quality = torch.tensor([1.0, 2.0, 3.0, 50.0, 99.0, 100.0], requires_grad=True)
+    coded = layer(images, quality=quality)
+    assert bool(coded.isfinite().all())
+    for gradient in torch.autograd.grad(coded.square().sum(), (images, quality)):
+        assert bool(gradient.isfinite().all())

@@ -160,10 +160,9 @@ def test_a_run_cut_between_or_inside_writes_ends_at_the_same_bits(
         assert all(torch.equal(tensor, other[key]) for key, tensor in one.items())
 
 
-# A shell that runs the tests in the background lets its children ignore SIGINT.
 SCRIPT = """
 import signal, sys
-signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored below a background shell
 sys.path.insert(0, sys.argv.pop(1))
 import typer, trainer.cli
 app = typer.Typer(pretty_exceptions_enable=False)
